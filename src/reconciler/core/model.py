@@ -1,0 +1,338 @@
+"""The values that flow through the reconciler. Frozen, comparable, free of I/O.
+
+Docker's side: :class:`Container` → :class:`Endpoint` or :class:`Unplaced` → :class:`Desired`.
+HAProxy's side: :class:`Server` → :class:`Observed`. Between them: :class:`Plan`, a tuple of
+actions. Text of the runtime API appears nowhere here.
+"""
+
+from __future__ import annotations
+
+import enum
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+RELEASED_ADDRESS = "127.255.255.254"
+"""What releasing a slot writes. Loopback, so a mistake can reach nobody; and not 0.0.0.0,
+which HAProxy would take for the client's own destination, that is: itself (facts T9)."""
+
+MAX_WEIGHT = 256
+"""The heaviest weight HAProxy knows (configuration manual 5.2, ``weight``)."""
+
+_PLACEHOLDER_NETWORK = "127.255.255."
+_UNSET_ADDRESSES = frozenset({"0.0.0.0", "::", "-", ""})  # noqa: S104 - compared, never bound
+
+
+class AdminState(enum.Enum):
+    """What an administrator asked of a server (management manual, ``set server … state``)."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    MAINT = "maint"
+
+
+class ServerRef(NamedTuple):
+    """The name of a server: ``backend/server``. Sorts by backend, then by name."""
+
+    backend: str
+    server: str
+
+    def __str__(self) -> str:
+        return f"{self.backend}/{self.server}"
+
+
+def is_placeholder(address: str) -> bool:
+    """Whether an address stands for *no tenant*: 0.0.0.0, ::, or any of 127.255.255.0/24."""
+    return address in _UNSET_ADDRESSES or address.startswith(_PLACEHOLDER_NETWORK)
+
+
+def canonical_address(text: str) -> str:
+    """Return an IPv4 or IPv6 address in its one canonical spelling.
+
+    Raises ValueError for anything else: a host name, a port, a scope id, white space.
+    HAProxy and Docker both print canonical text, so equal addresses are equal strings.
+    """
+    address = ipaddress.ip_address(text)
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+        raise ValueError(f"{text!r} has a scope id")
+    return str(address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server line as HAProxy reports it (``show servers state``, one row).
+
+    Every number is HAProxy's own. ``last_change`` is in seconds on the reader's monotonic
+    clock, None where HAProxy's figure is meaningless (never changed since boot);
+    ``connections`` is the number of connections in use, None where it was not read.
+    """
+
+    ref: ServerRef
+    backend_id: int
+    server_id: int
+    address: str
+    port: int
+    admin: AdminState
+    is_up: bool
+    weight: int
+    initial_weight: int
+    has_check: bool
+    last_change: float | None = None
+    connections: int | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody lives here: in maint at a placeholder address."""
+        return self.admin is AdminState.MAINT and is_placeholder(self.address)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """Which HAProxy worker answered (``show info``). Another value is another process."""
+
+    version: str
+    pid: int
+    start_time: int
+    """Unix seconds at which this worker started."""
+    is_stopping: bool
+    """The worker is an old one that a reload left behind: its table is no longer used."""
+    name: str = ""
+
+    @property
+    def release(self) -> tuple[int, int, int]:
+        """The numeric version, for example (2, 6, 12); zeros where it cannot be read."""
+        parts: list[int] = []
+        for piece in self.version.split(".")[:3]:
+            digits = ""
+            for character in piece:
+                if not character.isdigit():
+                    break
+                digits += character
+            parts.append(int(digits or 0))
+        return (parts + [0, 0, 0])[0], (parts + [0, 0, 0])[1], (parts + [0, 0, 0])[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One reading of one HAProxy: its process and every server it has.
+
+    ``backends`` maps a backend's name to its servers by name, managed or not. A backend
+    that was not read is absent, which never means that it is empty.
+    """
+
+    process: Process
+    backends: Mapping[str, Mapping[str, Server]]
+
+    def servers(self) -> list[Server]:
+        """Return every server, in HAProxy's order."""
+        return [server for servers in self.backends.values() for server in servers.values()]
+
+
+class Health(enum.Enum):
+    """Docker's HEALTHCHECK verdict (Docker API, ``State.Health.Status``)."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """One network a container is attached to, with its addresses ('' where it has none)."""
+
+    network: str
+    ipv4: str = ""
+    ipv6: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """What Docker says of one container, as far as placing it needs.
+
+    Read from one entry of ``GET /containers/json`` or from ``GET /containers/{id}/json``:
+    both give the same value for the same container. Label text is kept raw and untrusted.
+    """
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    is_running: bool
+    is_paused: bool = False
+    health: Health = Health.NONE
+    network_mode: str = ""
+    networks: tuple[Attachment, ...] = ()
+    tcp_ports: tuple[int, ...] = ()
+    created: float = 0.0
+    """Unix seconds at which the container was created."""
+
+    @property
+    def project(self) -> str | None:
+        """The Compose project, None outside Compose."""
+        return self.labels.get("com.docker.compose.project")
+
+    @property
+    def service(self) -> str | None:
+        """The Compose service, or the Swarm service, None where there is neither."""
+        return self.labels.get("com.docker.compose.service") or self.labels.get(
+            "com.docker.swarm.service.name"
+        )
+
+
+class Rotation(enum.Enum):
+    """What an endpoint should be in: traffic, or out of it while it keeps its slot."""
+
+    READY = "ready"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """Who is behind an endpoint, for people and logs. Never part of a decision."""
+
+    container_id: str
+    container: str
+    service: str | None = None
+    project: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """A live container's address that should have a slot in one backend.
+
+    ``weight`` None means the template's own. ``is_healthy`` says that Docker's own health
+    check passed, so HAProxy need not wait for its first check. ``since`` (Unix seconds)
+    orders endpoints that wait for a slot.
+    """
+
+    backend: str
+    address: str
+    port: int
+    tenant: Tenant
+    weight: int | None = None
+    rotation: Rotation = Rotation.READY
+    is_healthy: bool = False
+    since: float = 0.0
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes an endpoint the same endpoint: backend, address, port."""
+        return (self.backend, self.address, self.port)
+
+
+class Cause(enum.Enum):
+    """Why an endpoint or a container has no slot: a small fixed set, fit for a metric label."""
+
+    NO_SLOT = "no_slot"
+    SLOT_BUSY = "slot_busy"
+    UNHEALTHY = "unhealthy"
+    STARTING = "starting"
+    BAD_LABEL = "bad_label"
+    UNKNOWN_BACKEND = "unknown_backend"
+    NO_PORT = "no_port"
+    NO_ADDRESS = "no_address"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """A container that wants to be in a backend and is not, with the reason."""
+
+    backend: str | None
+    tenant: Tenant
+    cause: Cause
+    reason: str
+    address: str | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """What one HAProxy should look like: endpoints by backend, and who stays out and why."""
+
+    endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
+    unplaced: tuple[Unplaced, ...] = ()
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """Put a server in ready, drain or maint."""
+
+    ref: ServerRef
+    state: AdminState
+
+
+@dataclass(frozen=True, slots=True)
+class SetWeight:
+    """Give a server a runtime weight, 0 to 256."""
+
+    ref: ServerRef
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAddress:
+    """Give a server an address, and a port unless None."""
+
+    ref: ServerRef
+    address: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmAddress:
+    """Read back until HAProxy reports this address and port. Changes nothing.
+
+    Since 2.9 HAProxy applies an address later than it answers (facts T1).
+    """
+
+    ref: ServerRef
+    address: str
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetHealthDown:
+    """Make HAProxy's own check start from *down*, so that it must pass before traffic."""
+
+    ref: ServerRef
+
+
+Action = SetState | SetWeight | SetAddress | ConfirmAddress | SetHealthDown
+
+
+class Change(NamedTuple):
+    """One line for people: what a plan means for one slot."""
+
+    kind: str
+    """``assign``, ``finish``, ``release``, ``drain``, ``ready``, ``weight``."""
+    ref: ServerRef
+    address: str
+    port: int | None
+    tenant: Tenant | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to do, in phases. All of a phase is answered before the next one is sent.
+
+    A refused action ends what is planned for its slot in later phases, and nothing else.
+    """
+
+    phases: tuple[tuple[Action, ...], ...] = ()
+    changes: tuple[Change, ...] = ()
+    unplaced: tuple[Unplaced, ...] = ()
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All actions, in order."""
+        return tuple(action for phase in self.phases for action in phase)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether observed already satisfies desired as far as it can."""
+        return not any(self.phases)

@@ -1,0 +1,48 @@
+"""What the loop needs of the world, as Protocols. Adapters live below, fakes in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from reconciler.core.model import Action, Observed, Process
+from reconciler.errors import RuntimeSocketError
+
+
+class Proxy(Protocol):
+    """One HAProxy, seen through its runtime socket."""
+
+    @property
+    def name(self) -> str:
+        """The socket as the operator wrote it; the ``haproxy`` column of every view."""
+
+    async def observe(
+        self,
+        backends: Collection[str] | None = None,
+        *,
+        with_connections: bool | None = None,
+    ) -> Observed:
+        """Read the process and the servers of some backends (None: of all).
+
+        ``with_connections`` also reads how many connections each server has in use; None
+        does so only on the versions where a slot must be idle before it is given away.
+        Raises RuntimeSocketError; never returns part of a table.
+        """
+
+    async def apply(
+        self, actions: Sequence[Action]
+    ) -> list[RuntimeSocketError | None]:
+        """Do these actions in order; return, for each, None or why HAProxy refused it.
+
+        Raises RuntimeSocketError where the conversation itself broke: then any prefix of
+        the actions may have taken effect, and the table must be observed again.
+        """
+
+    async def process(self) -> Process:
+        """Read which process answers now: one cheap command."""
+
+    async def wait_closed(self) -> None:
+        """Return when the persistent session has ended (or at once if there is none)."""
+
+    async def aclose(self) -> None:
+        """Close the session. The next call opens another."""

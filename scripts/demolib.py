@@ -170,6 +170,8 @@ class RequestLoop:
             connection.close()
             self._fail(f"{type(error).__name__}: {error}")
             return
+        if not keeps_alive:
+            connection.close()
         if answer.status != http.client.OK:
             self._fail(f"status {answer.status} {answer.reason}")
             return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,6 +22,7 @@ which HAProxy would take for the client's own destination, that is: itself (fact
 MAX_WEIGHT = 256
 """The heaviest weight HAProxy knows (configuration manual 5.2, ``weight``)."""
 
+_RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)
 _PLACEHOLDER_NETWORK = "127.255.255."
 _UNSET_ADDRESSES = frozenset({"0.0.0.0", "::", "-", ""})  # noqa: S104 - compared, never bound
 
@@ -102,16 +104,12 @@ class Process:
 
     @property
     def release(self) -> tuple[int, int, int]:
-        """The numeric version, for example (2, 6, 12); zeros where it cannot be read."""
-        parts: list[int] = []
-        for piece in self.version.split(".")[:3]:
-            digits = ""
-            for character in piece:
-                if not character.isdigit():
-                    break
-                digits += character
-            parts.append(int(digits or 0))
-        return (parts + [0, 0, 0])[0], (parts + [0, 0, 0])[1], (parts + [0, 0, 0])[2]
+        """The numeric version, for example (2, 6, 12); zeros where it is unreadable."""
+        found = _RELEASE.match(self.version)
+        if found is None:
+            return (0, 0, 0)
+        major, minor, patch = found.groups(default="0")
+        return (int(major), int(minor), int(patch))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +125,9 @@ class Observed:
 
     def servers(self) -> list[Server]:
         """Return every server, in HAProxy's order."""
-        return [server for servers in self.backends.values() for server in servers.values()]
+        return [
+            server for servers in self.backends.values() for server in servers.values()
+        ]
 
 
 class Health(enum.Enum):

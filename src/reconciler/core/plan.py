@@ -1,0 +1,326 @@
+"""The planner: (desired, observed) in, the ordered actions that close the gap out.
+
+It is pure, total and deterministic, and keeps these promises:
+
+*Stable.* An endpoint that has a slot keeps it, whatever the input order.
+*Never ready at a wrong address.* A slot's address changes only in maint with weight 0, and
+nothing is made ready before HAProxy has reported the new address back.
+*Every prefix is safe.* Stop after any action, plan again, and the rest comes out. Weight 0
+is what makes that possible with no state of our own: whatever *we* take out of rotation has
+weight 0, what an operator took out keeps its weight. So the weight goes to 0 before anything
+else happens to a slot, and is the last thing to come back.
+*Nobody is evicted.* Too few slots leaves the youngest endpoints unplaced; no more.
+
+Phases, each answered before the next is sent::
+
+    out       weight 0, then maint (releases, take-overs) or drain (unhealthy)
+    address   new tenants first, placeholders of released slots after them
+    confirm   read back every address that was set
+    in        ready, (health down,) weight
+
+New tenants come before placeholders so that an interrupted plan never finds a freshly
+emptied slot more attractive than the one it had chosen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.core.model import (
+    RELEASED_ADDRESS,
+    Action,
+    AdminState,
+    Cause,
+    Change,
+    ConfirmAddress,
+    Desired,
+    Endpoint,
+    Observed,
+    Plan,
+    Rotation,
+    Server,
+    ServerRef,
+    SetAddress,
+    SetHealthDown,
+    SetState,
+    SetWeight,
+    Unplaced,
+    is_placeholder,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the planner must know of the set-up and of this HAProxy's version."""
+
+    slot_prefix: str = "slot"
+    has_init_state: bool = False
+    """HAProxy itself keeps a newcomer down until its first check passes (3.1 and later)."""
+    reuse_needs_idle: bool = False
+    """A connection that is busy while its slot changes its tenant is pooled afterwards and
+    reused for the old container (2.6; facts T8): only an idle slot may be given away."""
+
+
+def slot_number(name: str, prefix: str) -> int | None:
+    """Return N of a slot's name ``PREFIX`` + N, or None for any server that is no slot."""
+    digits = name.removeprefix(prefix)
+    if digits == name or not (digits.isascii() and digits.isdigit()):
+        return None
+    return int(digits)
+
+
+def slots_of(servers: Iterable[Server], prefix: str) -> list[Server]:
+    """Return the managed servers among some, in numeric order."""
+    numbered = [(slot_number(s.ref.server, prefix), s) for s in servers]
+    managed = [(number, s) for number, s in numbered if number is not None]
+    return [s for _, s in sorted(managed, key=lambda pair: (pair[0], pair[1].ref))]
+
+
+def plan(desired: Desired, observed: Observed, rules: Rules) -> Plan:
+    """Return what brings ``observed`` to ``desired``.
+
+    Only backends that ``observed`` contains are planned for: what was not read is left
+    alone. ``desired.unplaced`` is passed through, joined by the endpoints that find no slot.
+    """
+    draft = _Draft(rules=rules)
+    for backend, servers in sorted(observed.backends.items()):
+        slots = slots_of(servers.values(), rules.slot_prefix)
+        _plan_backend(draft, slots, desired.endpoints.get(backend, ()))
+    return draft.finished(desired.unplaced)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """The plan while it is being written."""
+
+    rules: Rules
+    released: list[Action] = field(default_factory=list)
+    drained: list[Action] = field(default_factory=list)
+    placed: list[Action] = field(default_factory=list)
+    vacated: list[Action] = field(default_factory=list)
+    confirmed: list[Action] = field(default_factory=list)
+    admitted: list[Action] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    unplaced: list[Unplaced] = field(default_factory=list)
+
+    def finished(self, also_unplaced: Sequence[Unplaced]) -> Plan:
+        phases = (
+            (*self.released, *self.drained),
+            (*self.placed, *self.vacated),
+            tuple(self.confirmed),
+            tuple(self.admitted),
+        )
+        return Plan(
+            phases=phases if any(phases) else (),
+            changes=tuple(self.changes),
+            unplaced=(*also_unplaced, *self.unplaced),
+        )
+
+    def note(
+        self, kind: str, slot: Server, endpoint: Endpoint | None, reason: str
+    ) -> None:
+        """Add the line for people that goes with what was just planned."""
+        address = slot.address if endpoint is None else endpoint.address
+        port = slot.port if endpoint is None else endpoint.port
+        tenant = None if endpoint is None else endpoint.tenant
+        self.changes.append(Change(kind, slot.ref, address, port, tenant, reason))
+
+
+def _plan_backend(
+    draft: _Draft, slots: Sequence[Server], endpoints: Iterable[Endpoint]
+) -> None:
+    kept, strays, waiting = _matched(slots, endpoints)
+    for slot, endpoint in kept:
+        _keep(draft, slot, endpoint)
+    newcomers = [e for e in waiting if e.rotation is Rotation.READY]
+    free = [slot for slot in slots if slot.is_free]
+    open_slots, busy = _open_slots(free, strays, draft.rules)
+    for slot, endpoint in zip(open_slots, newcomers, strict=False):
+        _assign(draft, slot, endpoint)
+    taken = {slot.ref for slot in open_slots[: len(newcomers)]}
+    for slot in strays:
+        if slot.ref not in taken:
+            _release(draft, slot)
+    for endpoint in newcomers[len(open_slots) :]:
+        draft.unplaced.append(_without_slot(endpoint, len(slots), busy))
+    draft.unplaced.extend(
+        _unhealthy(e) for e in waiting if e.rotation is Rotation.DRAIN
+    )
+
+
+def _matched(
+    slots: Sequence[Server], endpoints: Iterable[Endpoint]
+) -> tuple[list[tuple[Server, Endpoint]], list[Server], list[Endpoint]]:
+    """Pair endpoints with the slots they live in.
+
+    Returns the pairs, the occupied slots that nobody desires (strays; duplicates are
+    among them) in numeric order, and the endpoints without a slot, longest waiting first.
+    """
+    tenants: defaultdict[tuple[str, int], list[Server]] = defaultdict(list)
+    for slot in slots:
+        if not is_placeholder(slot.address):
+            tenants[slot.address, slot.port].append(slot)
+    distinct: dict[tuple[str, int], Endpoint] = {}
+    for endpoint in sorted(endpoints, key=_seniority):
+        distinct.setdefault((endpoint.address, endpoint.port), endpoint)
+    kept: dict[ServerRef, tuple[Server, Endpoint]] = {}
+    for place, endpoint in distinct.items():
+        if place in tenants:
+            home = min(tenants[place], key=_keeper_rank)
+            kept[home.ref] = (home, endpoint)
+    pairs = [kept[slot.ref] for slot in slots if slot.ref in kept]
+    strays = [s for s in slots if s.ref not in kept and not s.is_free]
+    waiting = [e for place, e in distinct.items() if place not in tenants]
+    return pairs, strays, waiting
+
+
+def _seniority(endpoint: Endpoint) -> tuple[float, str, str, int]:
+    return (
+        endpoint.since,
+        endpoint.tenant.container_id,
+        endpoint.address,
+        endpoint.port,
+    )
+
+
+_STATE_RANK = {AdminState.READY: 0, AdminState.DRAIN: 1, AdminState.MAINT: 2}
+
+
+def _keeper_rank(slot: Server) -> tuple[int, bool, int]:
+    """Order the slots of one endpoint: sessions first, then in rotation, then the lowest.
+
+    The sort is stable over slots in numeric order, which settles what is left.
+    """
+    return (-(slot.connections or 0), slot.weight == 0, _STATE_RANK[slot.admin])
+
+
+def _open_slots(
+    free: Sequence[Server], strays: Sequence[Server], rules: Rules
+) -> tuple[list[Server], int]:
+    """Return the slots a newcomer may take, best first, and how many are still busy.
+
+    The longest free comes first (a slot that never had a tenant is the longest free), so
+    that what clients remember of a former tenant can expire; strays come last.
+    """
+    by_age = sorted(free, key=_free_since)
+    if not rules.reuse_needs_idle:
+        return [*by_age, *strays], 0
+    idle = [slot for slot in by_age if slot.connections == 0]
+    return idle, len(by_age) - len(idle) + len(strays)
+
+
+def _free_since(slot: Server) -> float:
+    return float("-inf") if slot.last_change is None else slot.last_change
+
+
+def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    """Bring a slot that already has its endpoint into the right state and weight."""
+    is_ours = slot.weight == 0
+    if endpoint.rotation is Rotation.DRAIN:
+        if slot.admin is AdminState.READY:
+            _take_out(draft.drained, slot, AdminState.DRAIN)
+            draft.note("drain", slot, endpoint, "docker calls it unhealthy")
+    elif slot.admin is not AdminState.READY and is_ours:
+        kind = "finish" if slot.admin is AdminState.MAINT else "ready"
+        if slot.admin is AdminState.MAINT:
+            draft.confirmed.append(
+                ConfirmAddress(slot.ref, endpoint.address, endpoint.port)
+            )
+        _admit(draft, slot, endpoint)
+        draft.note(kind, slot, endpoint, "it was out of rotation by our own hand")
+    elif slot.admin is AdminState.READY and slot.weight != _weight(slot, endpoint):
+        if is_ours and slot.is_up:
+            _start_down(draft, slot, endpoint)
+        draft.admitted.append(SetWeight(slot.ref, _weight(slot, endpoint)))
+        draft.note("weight", slot, endpoint, f"its weight was {slot.weight}")
+
+
+def _weight(slot: Server, endpoint: Endpoint) -> int:
+    """Return the weight a kept slot should have: the label's, else whatever it has.
+
+    Without a label a weight above 0 is left as it is: an operator may have set it.
+    """
+    if endpoint.weight is not None:
+        return endpoint.weight
+    return slot.weight or slot.initial_weight
+
+
+def _assign(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    """Give a free slot, or one whose tenant has gone, to an endpoint."""
+    _take_out(draft.released, slot, AdminState.MAINT)
+    draft.placed.append(SetAddress(slot.ref, endpoint.address, endpoint.port))
+    draft.confirmed.append(ConfirmAddress(slot.ref, endpoint.address, endpoint.port))
+    if not slot.is_free:
+        draft.note("release", slot, None, "its endpoint has gone")
+    _admit(draft, slot, endpoint)
+    draft.note("assign", slot, endpoint, "a new endpoint")
+
+
+def _release(draft: _Draft, slot: Server) -> None:
+    """Empty a slot whose endpoint is not desired (any more)."""
+    _take_out(draft.released, slot, AdminState.MAINT)
+    if not is_placeholder(slot.address):
+        draft.vacated.append(SetAddress(slot.ref, RELEASED_ADDRESS, None))
+        draft.confirmed.append(ConfirmAddress(slot.ref, RELEASED_ADDRESS, None))
+    draft.note("release", slot, None, "its endpoint has gone")
+
+
+def _take_out(actions: list[Action], slot: Server, state: AdminState) -> None:
+    if slot.weight != 0:
+        actions.append(SetWeight(slot.ref, 0))
+    if slot.admin is not state:
+        actions.append(SetState(slot.ref, state))
+
+
+def _admit(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    """Ready at weight 0 first, weight last: a crash in between is recognised as ours."""
+    draft.admitted.append(SetState(slot.ref, AdminState.READY))
+    if slot.admin is AdminState.MAINT or slot.is_up:
+        _start_down(draft, slot, endpoint)
+    weight = slot.initial_weight if endpoint.weight is None else endpoint.weight
+    if weight != 0:
+        draft.admitted.append(SetWeight(slot.ref, weight))
+
+
+def _start_down(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    """Let HAProxy's check pass before the first request, where nothing else ensures it."""
+    needed = slot.has_check and not endpoint.is_healthy
+    if needed and not draft.rules.has_init_state:
+        draft.admitted.append(SetHealthDown(slot.ref))
+
+
+def _unhealthy(endpoint: Endpoint) -> Unplaced:
+    return Unplaced(
+        backend=endpoint.backend,
+        tenant=endpoint.tenant,
+        cause=Cause.UNHEALTHY,
+        reason="docker's HEALTHCHECK calls it unhealthy: it gets a slot once it is healthy",
+        address=endpoint.address,
+        port=endpoint.port,
+    )
+
+
+def _without_slot(endpoint: Endpoint, slots: int, busy: int) -> Unplaced:
+    where = f"backend {endpoint.backend}"
+    if busy:
+        cause = Cause.SLOT_BUSY
+        reason = (
+            f"{busy} of the {slots} slots of {where} still have connections of a former "
+            "tenant, which this HAProxy version would mix up: it waits until they close"
+        )
+    else:
+        cause = Cause.NO_SLOT
+        reason = (
+            f"all {slots} slots of {where} are taken: raise the count on its "
+            "server-template line and restart or reload HAProxy"
+        )
+    return Unplaced(
+        backend=endpoint.backend,
+        tenant=endpoint.tenant,
+        cause=cause,
+        reason=reason,
+        address=endpoint.address,
+        port=endpoint.port,
+    )

@@ -1,0 +1,120 @@
+"""The demo's web service: says which container answered, and stops without a lost request.
+
+``/`` answers at once, ``/slow?ms=N`` after N milliseconds. On SIGTERM it goes on accepting
+for ``GRACE_SECONDS``, because whoever balances it hears of the stop at the same time and not
+before; then it accepts nothing new, finishes what it is at, and ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import FrameType
+from urllib.parse import parse_qs, urlsplit
+
+
+GRACE_SECONDS = float(os.environ.get("GRACE_SECONDS", "0.3"))
+LONGEST_WAIT_MS = 30_000
+HOSTNAME = socket.gethostname()
+
+stopping = threading.Event()
+
+
+class InFlight:
+    """How many requests are being answered, and a way to wait until none is."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> None:
+        """Count one more."""
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_exc_info: object) -> None:
+        """Count one less."""
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_none(self, timeout_seconds: float) -> bool:
+        """Return whether everything was answered within the time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._count == 0, timeout_seconds)
+
+
+in_flight = InFlight()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection; HTTP/1.1, so that it serves many requests."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """Answer with this container's name, process and path."""
+        with in_flight:
+            target = urlsplit(self.path)
+            if target.path == "/slow":
+                time.sleep(milliseconds(target.query) / 1000)
+            self.answer(f"{HOSTNAME}\npid {os.getpid()}\n{target.path}\n".encode())
+
+    def answer(self, body: bytes) -> None:
+        """Send one whole answer."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Served-By", HOSTNAME)
+        if stopping.is_set():
+            # Nobody should send another request on a connection that is about to go.
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing: HAProxy logs each request."""
+
+
+class Server(ThreadingHTTPServer):
+    """A thread for each connection; a backlog that a burst does not overrun."""
+
+    daemon_threads = True
+    request_queue_size = 512
+
+
+def milliseconds(query: str) -> int:
+    """Read ``ms`` from a query, 0 where it is absent or not a number, within bounds."""
+    text = parse_qs(query).get("ms", ["0"])[0]
+    return min(int(text), LONGEST_WAIT_MS) if text.isascii() and text.isdigit() else 0
+
+
+def main() -> None:
+    """Serve until SIGTERM, then end in order."""
+    server = Server(("", int(os.environ.get("PORT", "8000"))), Handler)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    print(f"{HOSTNAME} serves on port {server.server_address[1]}", flush=True)
+    stopping.wait()
+    time.sleep(GRACE_SECONDS)
+    server.shutdown()
+    server.socket.close()
+    in_flight.wait_none(timeout_seconds=LONGEST_WAIT_MS / 1000)
+    # What an idle connection's peer sent a moment ago is still answered.
+    time.sleep(0.05)
+    in_flight.wait_none(timeout_seconds=5)
+
+
+if __name__ == "__main__":
+    main()

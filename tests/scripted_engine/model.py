@@ -1,0 +1,108 @@
+"""What the scripted engine knows: containers, their endpoints, networks. No I/O, no JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network, by name and id. ``driver`` is the ``type`` of its events."""
+
+    name: str
+    driver: str = "bridge"
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits that depend on the name alone."""
+        return digest("network", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The addresses a container has on one network; empty text where it has none."""
+
+    ipv4: str = ""
+    ipv6: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Addresses:
+        """Read one address of either family, or empty text for none."""
+        return cls(ipv6=text) if ":" in text else cls(ipv4=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A container's entry in the list as last shown, and what it was made from."""
+
+    key: tuple[object, ...]
+    entry: Mapping[str, Any]
+    line: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class ScriptedContainer:
+    """One container. The engine changes it; tests read it.
+
+    ``state`` is one of the engine's own words: created, running, paused, restarting,
+    exited, dead. ``health`` is None without a HEALTHCHECK. ``ports`` are exposed ports
+    (``8000/tcp``), ``published`` maps some of them to a port of 127.0.0.1.
+    """
+
+    id: str
+    name: str
+    image: str
+    labels: Mapping[str, str]
+    created_ns: int
+    ports: tuple[str, ...]
+    networks: dict[str, Addresses]
+    network_mode: str
+    published: Mapping[str, int] = field(default_factory=dict)
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    state: str = "created"
+    health: str | None = None
+    started_ns: int = 0
+    finished_ns: int = 0
+    exit_code: int = 0
+    listed: Listed | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process exists: running, or frozen by pause."""
+        return self.state in {"running", "paused"}
+
+    @property
+    def address(self) -> str:
+        """Its first address on any network, for tests that need just one."""
+        for addresses in self.networks.values():
+            if addresses.ipv4 or addresses.ipv6:
+                return addresses.ipv4 or addresses.ipv6
+        return ""
+
+
+def digest(*parts: object) -> str:
+    """Return 64 hexadecimal digits made from the parts: repeatable ids."""
+    text = "/".join(str(part) for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def port_names(ports: Iterable[int | str]) -> tuple[str, ...]:
+    """Spell ports as the engine does: ``8000`` and ``"8000"`` mean ``8000/tcp``."""
+    texts = [str(port) for port in ports]
+    return tuple(text if "/" in text else f"{text}/tcp" for text in texts)
+
+
+def loopback_address(number: int) -> str:
+    """Return the ``number``-th address of 127.10.0.0/15, from 1 on; never .0 nor .255.
+
+    Scripted containers live in loopback space, so that no packet can leave the machine.
+    Raises ValueError past the 130,048th.
+    """
+    block, low = divmod(number - 1, 254)
+    if not 0 <= block < 512:
+        raise ValueError(f"no loopback address is left for container {number}")
+    return f"127.{10 + block // 256}.{block % 256}.{low + 1}"

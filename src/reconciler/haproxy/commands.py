@@ -1,0 +1,175 @@
+"""Actions and questions → lines of the runtime API. Nothing unsafe leaves this module.
+
+The runtime API has no quoting: a space ends a word, ``;``, a line break and NUL end a
+command, ``\\`` swallows what follows, and ``<<`` makes HAProxy wait for a payload. And it
+checks little: ``port 99999`` is taken modulo 65536. So every word is checked here, against
+what it may be and not against what it may not; what fails is a LocalProtocolError, and
+nothing of it is sent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import assert_never
+
+from reconciler.core.model import (
+    MAX_WEIGHT,
+    Action,
+    ConfirmAddress,
+    ServerRef,
+    SetAddress,
+    SetHealthDown,
+    SetState,
+    SetWeight,
+    canonical_address,
+)
+from reconciler.errors import LocalProtocolError, quoted
+
+
+MAX_LINE_BYTES = 4096
+"""The longest line sent. HAProxy 3.2 and later refuse lines of its buffer size (16 kB)."""
+
+MAX_PORT = 65535
+
+SHOW_INFO = "show info"
+
+_NAME = re.compile(r"[A-Za-z0-9_:.-]{1,255}")
+_SAFE_LINE = re.compile(r"[ -~]+")
+_UNSAFE = re.compile(r"[;\\]|<<")
+_SESSION_WORDS = frozenset({"prompt", "quit", "user", "operator"})
+
+
+def name(text: str) -> str:
+    """Return a backend's or server's name, if it is one (configuration manual 2.2)."""
+    if _NAME.fullmatch(text) is None:
+        raise LocalProtocolError(
+            f"{quoted(text)} is no name of a backend or server: "
+            "only letters, digits, - _ . and : may stand in one"
+        )
+    return text
+
+
+def reference(ref: ServerRef) -> str:
+    """Return ``backend/server``, if both are names."""
+    return f"{name(ref.backend)}/{name(ref.server)}"
+
+
+def address(text: str) -> str:
+    """Return an IP address in its canonical spelling, if it is one."""
+    try:
+        return canonical_address(text)
+    except ValueError:
+        raise LocalProtocolError(f"{quoted(text)} is no IPv4 or IPv6 address") from None
+
+
+def port(number: int) -> str:
+    """Return a TCP port, if it is one: an integer of 1 to 65535."""
+    return _integer(number, low=1, high=MAX_PORT, what="port")
+
+
+def weight(number: int) -> str:
+    """Return a server's weight, if it is one: an integer of 0 to 256."""
+    return _integer(number, low=0, high=MAX_WEIGHT, what="weight")
+
+
+def _integer(number: int, *, low: int, high: int, what: str) -> str:
+    # bool is an int to Python, and a str would slip through a comparison-free path.
+    if type(number) is not int or not low <= number <= high:
+        raise LocalProtocolError(
+            f"{quoted(number)} is no {what}: an integer from {low} to {high} is"
+        )
+    return str(number)
+
+
+def command(action: Action) -> str:
+    """Return the line that does an action. ConfirmAddress has one too: what it reads.
+
+    Raises LocalProtocolError for any value that may not reach the wire.
+    """
+    match action:
+        case SetState(ref, state):
+            return f"set server {reference(ref)} state {state.value}"
+        case SetWeight(ref, number):
+            return f"set server {reference(ref)} weight {weight(number)}"
+        case SetAddress(ref, text, number):
+            tail = "" if number is None else f" port {port(number)}"
+            return f"set server {reference(ref)} addr {address(text)}{tail}"
+        case SetHealthDown(ref):
+            return f"set server {reference(ref)} health down"
+        case ConfirmAddress(ref):
+            return show_servers_state(ref.backend)
+        case _:
+            assert_never(action)
+
+
+def purpose(action: Action) -> str:
+    """Return what an action is for, as the beginning of an error message reads it."""
+    match action:
+        case SetState(ref, state):
+            return f"set state of {ref} to {state.value}"
+        case SetWeight(ref, number):
+            return f"set weight of {ref} to {number}"
+        case SetAddress(ref, text, number) | ConfirmAddress(ref, text, number):
+            verb = "set" if isinstance(action, SetAddress) else "confirm"
+            return f"{verb} address of {ref} to {endpoint(text, number)}"
+        case SetHealthDown(ref):
+            return f"set health of {ref} to down"
+        case _:
+            assert_never(action)
+
+
+def endpoint(text: str, number: int | None) -> str:
+    """Return ``address:port`` for people, IPv6 in brackets, without a port if it is None."""
+    host = f"[{text}]" if ":" in text else text
+    return host if number is None else f"{host}:{number}"
+
+
+def show_servers_state(backend: str | None = None) -> str:
+    """Return the question for the servers of one backend, or of all (None)."""
+    return _of_backend("show servers state", backend)
+
+
+def show_servers_conn(backend: str | None = None) -> str:
+    """Return the question for the connections of one backend's servers, or of all."""
+    return _of_backend("show servers conn", backend)
+
+
+def show_stat(backend: str | None = None) -> str:
+    """Return the question for the statistics of one proxy, or of all (None)."""
+    return "show stat" if backend is None else f"show stat {name(backend)} -1 -1"
+
+
+def _of_backend(question: str, backend: str | None) -> str:
+    return question if backend is None else f"{question} {name(backend)}"
+
+
+def checked_line(line: str) -> str:
+    """Return a line of another program's making, if it is safe: one command, whole.
+
+    Refused are: an empty or overlong line, anything but printable ASCII, ``;``, ``\\`` and
+    ``<<``, and the commands that change the session itself (``prompt``, ``quit``, a level,
+    ``@…``, ``set severity-output``), after which replies could not be told apart.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        raise LocalProtocolError(
+            f"a command of {len(line)} characters is too long: {MAX_LINE_BYTES} is the limit"
+        )
+    words = line.split(maxsplit=2)
+    if not words or _SAFE_LINE.fullmatch(line) is None:
+        raise LocalProtocolError(
+            f"{quoted(line)} is no command: one line of printable ASCII is"
+        )
+    if (found := _UNSAFE.search(line)) is not None:
+        raise LocalProtocolError(
+            f"{quoted(line)} is no single command: {quoted(found.group())} has a meaning "
+            "of its own to haproxy"
+        )
+    if (
+        words[0] in _SESSION_WORDS
+        or line.lstrip().startswith("@")
+        or words[:2] == ["set", "severity-output"]
+    ):
+        raise LocalProtocolError(
+            f"{quoted(line)} would change the session that all commands share"
+        )
+    return line

@@ -1,0 +1,250 @@
+"""One HAProxy as the loop sees it: observe its table, apply actions, know the process.
+
+Guarantees beyond :class:`reconciler.ports.Proxy`:
+
+* Every batch also asks which process answers. A worker that a reload left behind still
+  takes commands on its old session, and they would change nothing that matters: such a
+  batch raises ConnectError.
+* ConfirmAddress succeeds only on what HAProxy *reports* after the change. Since 2.9 its
+  answer to ``set server … addr`` comes before the effect, and even "nothing changed" may
+  be followed by an earlier change that was still on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from reconciler.core.model import (
+    Action,
+    ConfirmAddress,
+    Observed,
+    Process,
+    Server,
+)
+from reconciler.errors import (
+    ConnectError,
+    LocalProtocolError,
+    RuntimeSocketError,
+)
+from reconciler.haproxy import commands, replies
+from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS, RuntimeClient
+from reconciler.haproxy.readback import ReadBack
+from reconciler.haproxy.replies import Reply
+from reconciler.haproxy.versions import applies_address_later, reuse_needs_idle
+
+
+CONFIRM_SECONDS = 1.0
+"""How long a change of address may take to show. Measured: 1 to 2 ms for 1000 of them."""
+
+_FIRST_PAUSE_SECONDS = 0.0002
+_LONGEST_PAUSE_SECONDS = 0.01
+_SETTLE_SECONDS = 0.05
+"""After a broken batch, changes of address may still be on their way: let them land, so
+that the table read next is the one that stays."""
+
+
+class RuntimeProxy:
+    """A HAProxy behind a runtime socket. Implements :class:`reconciler.ports.Proxy`."""
+
+    def __init__(
+        self, address: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        """Raises ConfigError if the address is none. Nothing is opened yet."""
+        self._client = RuntimeClient(address, timeout_seconds=timeout_seconds)
+        self._process: Process | None = None
+        self._is_unsettled = False
+
+    @property
+    def name(self) -> str:
+        """The socket as the operator wrote it."""
+        return self._client.address
+
+    @property
+    def client(self) -> RuntimeClient:
+        """The client underneath, for questions that are no part of a pass."""
+        return self._client
+
+    async def observe(
+        self,
+        backends: Collection[str] | None = None,
+        *,
+        with_connections: bool | None = None,
+    ) -> Observed:
+        """Read the process and the servers of some backends (None: of all).
+
+        See :meth:`reconciler.ports.Proxy.observe`. Raises NoSuchServerError for a backend
+        that HAProxy does not have.
+        """
+        await self._settle()
+        names = [None] if backends is None else sorted(backends)
+        if with_connections is None:
+            process = self._process or await self.process()
+            with_connections = reuse_needs_idle(process.release)
+        lines = [commands.show_servers_state(name) for name in names]
+        if with_connections:
+            lines += [commands.show_servers_conn(name) for name in names]
+        first, answers = await self._ask_living(lines)
+        states, uses = answers[: len(names)], answers[len(names) :]
+        observed = self._table(first, states, uses if with_connections else None)
+        self._process = observed.process
+        return observed
+
+    def _table(
+        self, first: replies.Info, states: list[Reply], uses: list[Reply] | None
+    ) -> Observed:
+        now = asyncio.get_running_loop().time()
+        connections: dict[str, int] = {}
+        for use in uses or ():
+            connections |= replies.connections_in_use(replies.answered(use))
+        backends: dict[str, Mapping[str, Server]] = {}
+        for state in states:
+            backends |= replies.servers(
+                replies.answered(state),
+                now=now,
+                uptime_seconds=first.uptime_seconds,
+                connections=None if uses is None else connections,
+            )
+        return Observed(process=first.process, backends=backends)
+
+    async def process(self) -> Process:
+        """Read which process answers now. Raises RuntimeSocketError."""
+        first, _ = await self._ask_living([])
+        self._process = first.process
+        return first.process
+
+    async def _ask_living(self, lines: list[str]) -> tuple[replies.Info, list[Reply]]:
+        """Ask questions of a worker that is not about to go, on a new session if need be."""
+        first, answers = await self._ask(lines)
+        if first.process.is_stopping:
+            await self._client.aclose()
+            first, answers = await self._ask(lines)
+        if first.process.is_stopping:
+            raise ConnectError(
+                f"the worker behind {self.name} (pid {first.process.pid}) is stopping, and "
+                "no other has taken its place",
+                address=self.name,
+            )
+        return first, answers
+
+    async def _ask(self, lines: list[str]) -> tuple[replies.Info, list[Reply]]:
+        first, *answers = await self._client.execute([commands.SHOW_INFO, *lines])
+        return replies.info(replies.answered(first)), answers
+
+    async def apply(self, actions: Sequence[Action]) -> list[RuntimeSocketError | None]:
+        """Do these actions in order; return, for each, None or why it was refused.
+
+        Setters and the read-backs behind them share a round trip. A ConfirmAddress whose
+        SetAddress was refused in the same call gets the same error, at once. Raises
+        ConnectError where the worker that was observed is not the one that answers, and
+        other RuntimeSocketErrors where the conversation broke.
+        """
+        results: list[RuntimeSocketError | None] = [None] * len(actions)
+        try:
+            for setters, confirms in _rounds(actions):
+                await self._round(actions, setters, confirms, results)
+        except BaseException:
+            self._is_unsettled = True
+            raise
+        for error in results:
+            if error is not None:
+                error.address = self.name
+        return results
+
+    async def _round(
+        self,
+        actions: Sequence[Action],
+        setters: Sequence[int],
+        confirms: Sequence[int],
+        results: list[RuntimeSocketError | None],
+    ) -> None:
+        lines = _lines(actions, setters, results)
+        read_back = ReadBack(actions, confirms, results)
+        sent = list(lines.values())
+        answers = await self._client.execute(
+            [*sent, commands.SHOW_INFO, *read_back.questions()]
+        )
+        for index, reply in zip(lines, answers, strict=False):
+            results[index] = replies.setter_refusal(
+                reply, commands.purpose(actions[index])
+            )
+        await self._require_same_process(answers[len(sent)])
+        read_back.receive(answers[len(sent) + 1 :])
+        read_back.give_up_refused(setters)
+        await self._await_addresses(read_back)
+
+    async def _await_addresses(self, read_back: ReadBack) -> None:
+        """Ask again until every address shows, or the time is over."""
+        now = asyncio.get_running_loop().time
+        deadline, pause = now() + CONFIRM_SECONDS, _FIRST_PAUSE_SECONDS
+        while not read_back.is_done and now() < deadline:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            first, *answers = await self._client.execute(
+                [commands.SHOW_INFO, *read_back.questions()]
+            )
+            await self._require_same_process(first)
+            read_back.receive(answers)
+        read_back.give_up()
+
+    async def _require_same_process(self, answer: Reply) -> None:
+        process = replies.info(replies.answered(answer)).process
+        seen = self._process
+        if seen is None:
+            self._process = seen = process
+        is_same = (process.pid, process.start_time) == (seen.pid, seen.start_time)
+        if is_same and not process.is_stopping:
+            return
+        await self._client.aclose()
+        raise ConnectError(
+            f"the worker behind {self.name} was replaced: pid {seen.pid} was observed, and "
+            f"pid {process.pid} answered{' while stopping' if process.is_stopping else ''}",
+            address=self.name,
+        )
+
+    async def _settle(self) -> None:
+        """Let changes land that a broken batch may have left on their way."""
+        is_unsettled, self._is_unsettled = self._is_unsettled, False
+        process = self._process
+        if is_unsettled and process and applies_address_later(process.release):
+            await asyncio.sleep(_SETTLE_SECONDS)
+
+    async def wait_closed(self) -> None:
+        """Return when the persistent session has ended (or at once if there is none)."""
+        await self._client.wait_closed()
+
+    async def aclose(self) -> None:
+        """Close the session. The next call opens another."""
+        await self._client.aclose()
+
+
+def _rounds(actions: Sequence[Action]) -> Iterator[tuple[list[int], list[int]]]:
+    """Split actions, by their index, into rounds of setters and the confirms behind them."""
+    setters: list[int] = []
+    confirms: list[int] = []
+    for index, action in enumerate(actions):
+        if isinstance(action, ConfirmAddress):
+            confirms.append(index)
+            continue
+        if confirms:
+            yield setters, confirms
+            setters, confirms = [], []
+        setters.append(index)
+    if actions:
+        yield setters, confirms
+
+
+def _lines(
+    actions: Sequence[Action],
+    setters: Sequence[int],
+    results: list[RuntimeSocketError | None],
+) -> dict[int, str]:
+    """Return the setters' lines by index; what may not be sent gets its error instead."""
+    lines: dict[int, str] = {}
+    for index in setters:
+        try:
+            lines[index] = commands.command(actions[index])
+        except LocalProtocolError as error:
+            purpose = commands.purpose(actions[index])
+            results[index] = LocalProtocolError(f"cannot {purpose}: {error}")
+    return lines

@@ -1,0 +1,358 @@
+"""Replies of the runtime API → values, or the error that they are.
+
+HAProxy gives no status with an answer. A session with ``severity-output`` puts ``[3]: ``
+before a message (3 an error, 4 a warning, 6 information) and nothing before a table; some
+sessions (2.6 through its master) put nothing before either. So an answer is judged by
+severity where there is one, and by its text in any case.
+
+Tables are read by the names in their header, never by position, and a row that does not fit
+its header is a RemoteProtocolError: part of a table is never taken for the table.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from reconciler.core.model import (
+    AdminState,
+    Process,
+    Server,
+    ServerRef,
+    canonical_address,
+)
+from reconciler.errors import (
+    CommandRejectedError,
+    NoSuchServerError,
+    NotSupportedError,
+    PermissionDeniedError,
+    RemoteProtocolError,
+    quoted,
+)
+
+
+_SEVERITY = re.compile(r"\[([0-7])\]: ")
+_WORST_HARMLESS = 4
+"""Syslog's *warning*. HAProxy answers a successful ``set server … addr`` with it."""
+
+_ADDRESS_SET = ("IP changed", "port changed", "no need to change", "nothing changed")
+_ADDRESS_NOT_SET = ("can't change", "problem converting", "not change")
+
+_REFUSALS: tuple[tuple[str, type[CommandRejectedError]], ...] = (
+    ("Permission denied", PermissionDeniedError),
+    ("No such server", NoSuchServerError),
+    ("No such backend", NoSuchServerError),
+    ("Can't find backend", NoSuchServerError),
+    ("Require 'backend/server'", NoSuchServerError),
+    ("Unknown command", NotSupportedError),
+    ("only supported through configuration file", NotSupportedError),
+    ("cannot change health on a tracking server", NotSupportedError),
+    ("checks are not enabled on this server", NotSupportedError),
+    ("was not configured on this server", NotSupportedError),
+)
+_MENDS: dict[type[CommandRejectedError], str] = {
+    PermissionDeniedError: '; the "stats socket" line needs "level admin"',
+}
+
+# srv_admin_state (HAProxy's enum srv_admin). 0x04 only says how the server was born.
+_ADMIN_MAINT = 0x01 | 0x02 | 0x20
+_ADMIN_DRAIN = 0x08 | 0x10
+# srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping.
+_UP = frozenset({"1", "2"})
+_CHECK_CONFIGURED = 0x02
+_STATE_FORMAT = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One whole answer. ``text`` has no severity prefix and no line break at its end."""
+
+    command: str
+    text: str
+    severity: int | None = None
+
+    @classmethod
+    def parse(cls, command: str, raw: str) -> Reply:
+        """Return the answer to a command from the text between two prompts."""
+        if (match := _SEVERITY.match(raw)) is None:
+            return cls(command, raw)
+        return cls(command, raw[match.end() :], int(match.group(1)))
+
+
+def setter_refusal(reply: Reply, purpose: str) -> CommandRejectedError | None:
+    """Return why HAProxy did not do what a setter asked, None if it did.
+
+    ``purpose`` completes the message, as in ``cannot set weight of web/slot3 to 5``. A
+    setter is silent on success, but for an address: there success has a text, and some
+    refusals begin with the same words.
+    """
+    text = reply.text
+    if not text or (
+        text.startswith(_ADDRESS_SET)
+        and not any(mark in text for mark in _ADDRESS_NOT_SET)
+    ):
+        return None
+    return _rejection(reply, purpose)
+
+
+def query_refusal(reply: Reply, purpose: str) -> CommandRejectedError | None:
+    """Return why HAProxy did not answer a question, None if it did."""
+    if reply.severity is not None and reply.severity < _WORST_HARMLESS:
+        return _rejection(reply, purpose)
+    if reply.text.startswith(tuple(mark for mark, _ in _REFUSALS)):
+        return _rejection(reply, purpose)
+    return None
+
+
+def answered(reply: Reply) -> Reply:
+    """Return a question's reply. Raises the CommandRejectedError that it is otherwise."""
+    refusal = query_refusal(reply, f"run {quoted(reply.command)}")
+    if refusal is not None:
+        raise refusal
+    return reply
+
+
+def _rejection(reply: Reply, purpose: str) -> CommandRejectedError:
+    kind = next(
+        (kind for mark, kind in _REFUSALS if mark in reply.text), CommandRejectedError
+    )
+    return kind(
+        f"cannot {purpose}: haproxy answered {quoted(reply.text)}{_MENDS.get(kind, '')}",
+        command=reply.command,
+        reply=reply.text,
+        severity=reply.severity,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """``show info``: the process that answered, and every line by its name."""
+
+    process: Process
+    uptime_seconds: int
+    values: Mapping[str, str] = field(repr=False)
+
+
+def info(reply: Reply) -> Info:
+    """Return what ``show info`` says (management manual 9.3)."""
+    values = _pairs(reply)
+    try:
+        return Info(
+            process=Process(
+                version=values["Version"],
+                pid=int(values["Pid"]),
+                start_time=int(values.get("Start_time_sec", 0)),
+                is_stopping=values.get("Stopping", "0") != "0",
+                name=values.get("node", ""),
+            ),
+            uptime_seconds=int(values["Uptime_sec"]),
+            values=values,
+        )
+    except (KeyError, ValueError) as error:
+        raise _malformed(reply, f"no usable {error}") from error
+
+
+def _pairs(reply: Reply) -> dict[str, str]:
+    pairs = (line.partition(": ") for line in reply.text.splitlines())
+    return {key: value for key, separator, value in pairs if separator}
+
+
+def servers(
+    reply: Reply,
+    *,
+    now: float,
+    uptime_seconds: float,
+    connections: Mapping[str, int] | None = None,
+) -> dict[str, dict[str, Server]]:
+    """Return the servers of ``show servers state`` by backend and name, in its order.
+
+    ``now`` is the reader's clock, from which ``last_change`` is counted back; a change
+    before the process began is HAProxy's way to say that there was none. ``connections``
+    is what :func:`connections_in_use` returned, None if it was not asked.
+    """
+    column, rows = _state_rows(reply)
+    found: dict[str, dict[str, Server]] = {}
+    try:
+        at = _StateColumns(column)
+        for row in rows:
+            server = at.server(row, now, uptime_seconds, connections)
+            found.setdefault(server.ref.backend, {})[server.ref.server] = server
+    except (KeyError, ValueError) as error:
+        raise _malformed(reply, f"no usable {error}") from error
+    return found
+
+
+def server_addresses(
+    reply: Reply, names: Collection[str]
+) -> dict[str, tuple[str, int]]:
+    """Return address and port of some servers of ``show servers state BACKEND``, by name.
+
+    The other rows are not looked at: this is what a read-back costs.
+    """
+    column, rows = _state_rows(reply)
+    try:
+        name_at, address_at = column["srv_name"], column["srv_addr"]
+        port_at = column["srv_port"]
+        return {
+            row[name_at]: (_address(row[address_at]), int(row[port_at]))
+            for row in rows
+            if row[name_at] in names
+        }
+    except (KeyError, ValueError) as error:
+        raise _malformed(reply, f"no usable {error}") from error
+
+
+class _StateColumns:
+    """Where the columns of ``show servers state`` stand (management manual 9.3)."""
+
+    def __init__(self, column: Mapping[str, int]) -> None:
+        self._backend_id, self._backend = column["be_id"], column["be_name"]
+        self._server_id, self._server = column["srv_id"], column["srv_name"]
+        self._address, self._port = column["srv_addr"], column["srv_port"]
+        self._op, self._admin = column["srv_op_state"], column["srv_admin_state"]
+        self._weight, self._initial = column["srv_uweight"], column["srv_iweight"]
+        self._since = column["srv_time_since_last_change"]
+        self._check = column["srv_check_state"]
+
+    def server(
+        self,
+        row: list[str],
+        now: float,
+        uptime_seconds: float,
+        connections: Mapping[str, int] | None,
+    ) -> Server:
+        """Return one row as a value. Raises ValueError where a number is none."""
+        ref = ServerRef(row[self._backend], row[self._server])
+        since = int(row[self._since])
+        return Server(
+            ref=ref,
+            backend_id=int(row[self._backend_id]),
+            server_id=int(row[self._server_id]),
+            address=_address(row[self._address]),
+            port=int(row[self._port]),
+            admin=_admin_state(row[self._admin]),
+            is_up=row[self._op] in _UP,
+            weight=int(row[self._weight]),
+            initial_weight=int(row[self._initial]),
+            has_check=bool(int(row[self._check]) & _CHECK_CONFIGURED),
+            # 3.0 and 3.2 give huge figures for a server that never changed.
+            last_change=now - since if 0 <= since <= uptime_seconds + 1 else None,
+            connections=None if connections is None else connections.get(str(ref)),
+        )
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> str:
+    """Return an address so that equal ones compare equal; what is none stays as it is."""
+    try:
+        return canonical_address(text)
+    except ValueError:
+        return text
+
+
+@lru_cache(maxsize=256)
+def _admin_state(text: str) -> AdminState:
+    bits = int(text)
+    if bits & _ADMIN_MAINT:
+        return AdminState.MAINT
+    return AdminState.DRAIN if bits & _ADMIN_DRAIN else AdminState.READY
+
+
+def _state_rows(reply: Reply) -> tuple[dict[str, int], Iterator[list[str]]]:
+    version, _, table = reply.text.partition("\n")
+    if version != _STATE_FORMAT:
+        raise _malformed(reply, f"format {quoted(version)}, not {_STATE_FORMAT}")
+    return _table(reply, table)
+
+
+def _table(reply: Reply, text: str) -> tuple[dict[str, int], Iterator[list[str]]]:
+    lines = text.splitlines()
+    if not lines or not lines[0].startswith("# "):
+        raise _malformed(reply, "no header")
+    header = lines[0][2:].split()
+    # A last column such as idle_per_thr[2] stands for several.
+    columns = {title.partition("[")[0]: index for index, title in enumerate(header)}
+    return columns, _rows(reply, lines[1:], len(header))
+
+
+def _rows(reply: Reply, lines: list[str], width: int) -> Iterator[list[str]]:
+    for line in lines:
+        row = line.split(" ")
+        if len(row) < width:
+            raise _malformed(reply, f"a row of {len(row)} columns: {quoted(line)}")
+        yield row
+
+
+def connections_in_use(reply: Reply) -> dict[str, int]:
+    """Return how many connections each server has in use, by ``backend/server``."""
+    column, rows = _table(reply, reply.text)
+    try:
+        name_at, used_at = column["bkname/svname"], column["used_cur"]
+        return {row[name_at]: int(row[used_at]) for row in rows}
+    except (KeyError, ValueError) as error:
+        raise _malformed(reply, f"no usable {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """One row of ``show stat``: a frontend, a backend or a server.
+
+    ``server`` is ``FRONTEND`` or ``BACKEND`` for the proxy's own rows. None stands for a
+    column that is empty in this row or absent in this version; ``values`` has all of them.
+    """
+
+    proxy: str
+    server: str
+    status: str
+    sessions: int | None
+    session_rate: int | None
+    weight: int | None
+    check_status: str
+    last_check: str
+    last_change_seconds: int | None
+    address: str
+    values: Mapping[str, str] = field(repr=False)
+
+
+def stats(reply: Reply) -> list[Stat]:
+    """Return the rows of ``show stat`` (management manual 9.1)."""
+    lines = reply.text.splitlines()
+    if not lines or not lines[0].startswith("# "):
+        raise _malformed(reply, "no header")
+    lines[0] = lines[0][2:]
+    rows = csv.DictReader(lines)
+    try:
+        return [_stat(row) for row in rows]
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise _malformed(reply, f"a row that does not fit: {error}") from error
+
+
+def _stat(row: dict[str, str]) -> Stat:
+    if None in row.values():
+        raise ValueError("it ends early")
+    return Stat(
+        proxy=row["pxname"],
+        server=row["svname"],
+        status=row["status"],
+        sessions=_number(row["scur"]),
+        session_rate=_number(row.get("rate", "")),
+        weight=_number(row["weight"]),
+        check_status=row.get("check_status", ""),
+        last_check=row.get("last_chk", ""),
+        last_change_seconds=_number(row["lastchg"]),
+        address=row.get("addr", ""),
+        values=row,
+    )
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def _malformed(reply: Reply, what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(
+        f"haproxy's reply to {quoted(reply.command)} is not what it should be: {what}"
+    )

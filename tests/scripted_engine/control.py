@@ -91,7 +91,7 @@ class Control:
         if name in self._by_name:
             raise ValueError(f"the container name {name!r} is taken")
         if networks is None:
-            networks = {DEFAULT_NETWORK: address or self._next_address()}
+            networks = {DEFAULT_NETWORK: address or self.next_address()}
         self._made += 1
         container = ScriptedContainer(
             id=digest("container", self._made, name),
@@ -244,7 +244,7 @@ class Control:
         """Attach it to a network; without an address at the next free one."""
         container = self.find(ref)
         self.network(network)
-        given = self._next_address() if address is None else address
+        given = self.next_address() if address is None else address
         container.networks[network] = _addresses(given)
         self._emit_network(container, network, "connect")
 
@@ -273,7 +273,8 @@ class Control:
         del self._by_id[container.id], self._by_name[container.name]
         self._emit(container, "destroy")
 
-    def _next_address(self) -> str:
+    def next_address(self) -> str:
+        """Return a loopback address that no container of this engine was given yet."""
         self._addressed += 1
         return loopback_address(self._addressed)
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from pathlib import Path
 
 import docker
 import pytest
 import requests
 from docker.errors import APIError, NotFound
 from tests.scripted_engine import ScriptedEngine
+from tests.scripted_engine.routes import answer
 from tests.scripted_engine.views import human_duration
+from tests.scripted_engine.wire import Request
 
 
 # docker-py does not close the sockets of answers that broke.
@@ -248,22 +252,17 @@ async def test_refusing_engine_leaves_its_socket_file(
     assert await asyncio.to_thread(client.containers) == []
 
 
-async def test_ten_thousand_containers_are_listed_within_a_second(
-    engine: ScriptedEngine, client: docker.APIClient
-) -> None:
-    """The engine is never what a scale test waits for: half a second a list."""
+def test_ten_thousand_containers_are_listed_within_a_second(tmp_path: Path) -> None:
+    """The engine is never what a scale test waits for, not even the first time."""
+    engine = ScriptedEngine(tmp_path / "docker.sock")
     engine.run_many(10_000)
-    await asyncio.to_thread(client.containers)
-    started = time.monotonic()
+    request = Request("GET", "/containers/json", {})
+    started = time.process_time()
 
-    entries = await asyncio.to_thread(client.containers)
+    listed = answer(engine, request)
 
-    addresses = {
-        entry["NetworkSettings"]["Networks"]["demo_default"]["IPAddress"]
-        for entry in entries
-    }
-    assert len(addresses) == 10_000
-    assert time.monotonic() - started < 2.0
+    assert time.process_time() - started < 1.0
+    assert len({entry["Id"] for entry in json.loads(listed.body)}) == 10_000
 
 
 @pytest.mark.parametrize(

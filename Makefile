@@ -1,0 +1,62 @@
+# Every target does its own set-up, may be repeated, and is quick when nothing changed.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench clean venv versions
+# Two targets at once would set the same things up twice.
+.NOTPARALLEL:
+
+bin := .venv/bin
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Watch a service scale 1 -> 8 -> 3 behind one port, with no reload
+	@scripts/demo
+
+slots: ## Show the slot map of the running demo
+	@scripts/stack exec -T reconciler reconciler slots
+
+down: ## Stop the demo and everything that was started for it
+	@scripts/down
+
+test: lint typecheck versions ## Set everything up, then run every check and every test
+	@scripts/setup || [ $$? = 3 ]
+	$(bin)/pytest
+
+unit: venv ## Run the tests that need no HAProxy and no Docker
+	$(bin)/pytest -m "not integration and not e2e"
+
+integration: venv versions ## Run the tests on real HAProxy versions
+	$(bin)/pytest -m integration
+
+e2e: venv ## Run the tests on a real Docker engine
+	@scripts/setup || [ $$? = 3 ]
+	$(bin)/pytest -m e2e
+
+lint: venv ## Check style and format
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+
+format: venv ## Put the code in its format and mend what can be mended
+	$(bin)/ruff format
+	$(bin)/ruff check --fix
+
+typecheck: venv ## Check types
+	$(bin)/mypy
+
+bench: venv ## Measure from a container's start to its slot being ready
+	@scripts/setup
+	$(bin)/python benchmarks/latency
+
+setup: venv versions ## Only set up: environment, HAProxy versions, engine, images
+	@scripts/setup
+
+venv: ## Make the virtual environment with all tools
+	@scripts/venv dev
+
+# A version that cannot be had here is named by the tests that skip for want of it.
+versions: venv
+	@scripts/haproxy-versions || echo "some HAProxy versions are missing; tests that need them will say so"
+
+clean: ## Remove what the other targets made in this folder
+	rm -rf .cache .venv wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

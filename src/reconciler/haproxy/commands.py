@@ -10,6 +10,7 @@ nothing of it is sent.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import assert_never
 
 from reconciler.core.model import (
@@ -39,6 +40,10 @@ _UNSAFE = re.compile(r"[;\\]|<<")
 _SESSION_WORDS = frozenset({"prompt", "quit", "user", "operator"})
 
 
+_canonical = lru_cache(maxsize=4096)(canonical_address)
+"""The same few addresses are set, read back and set free again, pass after pass."""
+
+
 def name(text: str) -> str:
     """Return a backend's or server's name, if it is one (configuration manual 2.2)."""
     if _NAME.fullmatch(text) is None:
@@ -57,7 +62,7 @@ def reference(ref: ServerRef) -> str:
 def address(text: str) -> str:
     """Return an IP address in its canonical spelling, if it is one."""
     try:
-        return canonical_address(text)
+        return _canonical(text)
     except ValueError:
         raise LocalProtocolError(f"{quoted(text)} is no IPv4 or IPv6 address") from None
 

@@ -173,11 +173,11 @@ def servers(
     before the process began is HAProxy's way to say that there was none. ``connections``
     is what :func:`connections_in_use` returned, None if it was not asked.
     """
-    column, rows = _state_rows(reply)
+    column, lines = _state_lines(reply)
     found: dict[str, dict[str, Server]] = {}
     try:
         at = _StateColumns(column)
-        for row in rows:
+        for row in _rows(reply, lines, len(column)):
             server = at.server(row, now, uptime_seconds, connections)
             found.setdefault(server.ref.backend, {})[server.ref.server] = server
     except (KeyError, ValueError) as error:
@@ -192,16 +192,17 @@ def server_addresses(
 
     The other rows are not looked at: this is what a read-back costs.
     """
-    column, rows = _state_rows(reply)
+    column, lines = _state_lines(reply)
     try:
-        name_at, address_at = column["srv_name"], column["srv_addr"]
-        port_at = column["srv_port"]
+        name_at = column["srv_name"]
+        address_at, port_at = column["srv_addr"], column["srv_port"]
         return {
             row[name_at]: (_address(row[address_at]), int(row[port_at]))
-            for row in rows
-            if row[name_at] in names
+            for line in lines
+            if line.split(" ", name_at + 1)[name_at] in names
+            for row in (line.split(" "),)
         }
-    except (KeyError, ValueError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
 
 
@@ -261,21 +262,21 @@ def _admin_state(text: str) -> AdminState:
     return AdminState.DRAIN if bits & _ADMIN_DRAIN else AdminState.READY
 
 
-def _state_rows(reply: Reply) -> tuple[dict[str, int], Iterator[list[str]]]:
+def _state_lines(reply: Reply) -> tuple[dict[str, int], list[str]]:
     version, _, table = reply.text.partition("\n")
     if version != _STATE_FORMAT:
         raise _malformed(reply, f"format {quoted(version)}, not {_STATE_FORMAT}")
     return _table(reply, table)
 
 
-def _table(reply: Reply, text: str) -> tuple[dict[str, int], Iterator[list[str]]]:
-    lines = text.splitlines()
-    if not lines or not lines[0].startswith("# "):
+def _table(reply: Reply, text: str) -> tuple[dict[str, int], list[str]]:
+    """Return where each column stands, and the rows, still as lines."""
+    header, *lines = text.split("\n")
+    if not header.startswith("# "):
         raise _malformed(reply, "no header")
-    header = lines[0][2:].split()
     # A last column such as idle_per_thr[2] stands for several.
-    columns = {title.partition("[")[0]: index for index, title in enumerate(header)}
-    return columns, _rows(reply, lines[1:], len(header))
+    titles = [title.partition("[")[0] for title in header[2:].split()]
+    return {title: index for index, title in enumerate(titles)}, lines
 
 
 def _rows(reply: Reply, lines: list[str], width: int) -> Iterator[list[str]]:
@@ -288,10 +289,12 @@ def _rows(reply: Reply, lines: list[str], width: int) -> Iterator[list[str]]:
 
 def connections_in_use(reply: Reply) -> dict[str, int]:
     """Return how many connections each server has in use, by ``backend/server``."""
-    column, rows = _table(reply, reply.text)
+    column, lines = _table(reply, reply.text)
     try:
         name_at, used_at = column["bkname/svname"], column["used_cur"]
-        return {row[name_at]: int(row[used_at]) for row in rows}
+        return {
+            row[name_at]: int(row[used_at]) for row in _rows(reply, lines, len(column))
+        }
     except (KeyError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
 

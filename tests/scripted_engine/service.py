@@ -40,8 +40,12 @@ class Service:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Answer the requests of one connection until one side has enough."""
+        # Idle connections are cancelled when the program ends: nothing to report.
         with contextlib.suppress(
-            asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError
+            asyncio.CancelledError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+            ConnectionError,
         ):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -202,13 +202,18 @@ def _open_slots(
     """Return the slots a newcomer may take, best first, and how many are still busy.
 
     The longest free comes first (a slot that never had a tenant is the longest free), so
-    that what clients remember of a former tenant can expire; strays come last.
+    that what clients remember of a former tenant can expire. Then what will be free in a
+    moment: slots that somebody made ready with no tenant, and last those whose tenant left.
     """
     by_age = sorted(free, key=_free_since)
     if not rules.reuse_needs_idle:
-        return [*by_age, *strays], 0
+        return [*by_age, *sorted(strays, key=_has_address)], 0
     idle = [slot for slot in by_age if slot.connections == 0]
     return idle, len(by_age) - len(idle) + len(strays)
+
+
+def _has_address(slot: Server) -> bool:
+    return not is_placeholder(slot.address)
 
 
 def _free_since(slot: Server) -> float:
@@ -228,7 +233,8 @@ def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
             draft.confirmed.append(
                 ConfirmAddress(slot.ref, endpoint.address, endpoint.port)
             )
-        _admit(draft, slot, endpoint)
+        is_down = slot.admin is AdminState.DRAIN and not slot.is_up
+        _admit(draft, slot, endpoint, is_down=is_down)
         draft.note(kind, slot, endpoint, "it was out of rotation by our own hand")
     elif slot.admin is AdminState.READY and slot.weight != _weight(slot, endpoint):
         if is_ours and slot.is_up:
@@ -274,13 +280,19 @@ def _take_out(actions: list[Action], slot: Server, state: AdminState) -> None:
         actions.append(SetState(slot.ref, state))
 
 
-def _admit(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
-    """Ready at weight 0 first, weight last: a crash in between is recognised as ours."""
+def _admit(
+    draft: _Draft, slot: Server, endpoint: Endpoint, *, is_down: bool = False
+) -> None:
+    """Ready at weight 0 first, weight last: a crash in between is recognised as ours.
+
+    ``is_down`` says that HAProxy's check has the server down already. Weight 0 may also be
+    what the label asks for: then there is no traffic to guard.
+    """
     draft.admitted.append(SetState(slot.ref, AdminState.READY))
-    if slot.admin is AdminState.MAINT or slot.is_up:
-        _start_down(draft, slot, endpoint)
     weight = slot.initial_weight if endpoint.weight is None else endpoint.weight
     if weight != 0:
+        if not is_down:
+            _start_down(draft, slot, endpoint)
         draft.admitted.append(SetWeight(slot.ref, weight))
 
 

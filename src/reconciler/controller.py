@@ -1,0 +1,83 @@
+"""Who is told what: Docker's changes go into the claims, and wake the workers concerned."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from reconciler.core.claims import ClaimTable
+from reconciler.core.model import Container
+from reconciler.core.placement import Context
+from reconciler.worker import Worker, WorkerStatus
+
+
+_log = logging.getLogger(__name__)
+
+
+class Controller:
+    """All workers and the claims they share: the sink that discovery reports to."""
+
+    def __init__(
+        self,
+        claims: ClaimTable,
+        workers: Sequence[Worker],
+        *,
+        context_for: Callable[[Mapping[str, Container]], Context],
+    ) -> None:
+        self._claims = claims
+        self._workers = workers
+        self._context_for = context_for
+        self._informed = asyncio.Event()
+        self.engine_error: str | None = "docker was not read yet"
+        self.corrections = 0
+        """Containers that a resync corrected: what events had missed."""
+
+    @property
+    def is_informed(self) -> bool:
+        """Whether Docker was read at least once: before that nothing is changed."""
+        return self._informed.is_set()
+
+    @property
+    def claims(self) -> ClaimTable:
+        """What the running containers ask for."""
+        return self._claims
+
+    @property
+    def workers(self) -> list[WorkerStatus]:
+        """The state of every HAProxy."""
+        return [worker.status for worker in self._workers]
+
+    def changed(
+        self,
+        changes: Mapping[str, Container | None],
+        *,
+        at: float | None,
+        is_resync: bool,
+    ) -> None:
+        """Containers changed (None: gone); wake whom it concerns."""
+        if is_resync and self.is_informed:
+            self.corrections += len(changes)
+        touched = self._claims.update(changes)
+        touched |= self._claims.set_context(self._context_for(self._claims.containers))
+        if touched:
+            for worker in self._workers:
+                worker.wake(touched, at=at)
+
+    def listed(self) -> None:
+        """A whole list was read."""
+        self.engine_error = None
+        self._informed.set()
+
+    def engine_lost(self, reason: str) -> None:
+        """The engine does not answer: everything stays as it is."""
+        if self.engine_error != reason:
+            _log.warning("docker is not followed at the moment: %s", reason)
+        self.engine_error = reason
+
+    async def run(self) -> None:
+        """Run all workers, once Docker was read. Ends only by cancellation."""
+        await self._informed.wait()
+        async with asyncio.TaskGroup() as tasks:
+            for worker in self._workers:
+                tasks.create_task(worker.run())

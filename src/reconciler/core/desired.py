@@ -1,0 +1,213 @@
+"""From containers to what should be in one HAProxy.
+
+A container makes *claims*: one for each backend it wants to be in, fulfilled (an endpoint)
+or not (the reason). Claims depend on the container alone, so one event recomputes one
+container; they are joined with the backends that a HAProxy reported only at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Container as Membership, Iterable
+from dataclasses import dataclass
+
+from reconciler.core.model import (
+    Cause,
+    Container,
+    Desired,
+    Endpoint,
+    Health,
+    Tenant,
+    Unplaced,
+)
+from reconciler.core.placement import (
+    BACKEND,
+    PREFIX,
+    Context,
+    Found,
+    Refused,
+    address_of,
+    backends_of,
+    is_enabled,
+    port_of,
+    rotation_of,
+    weight_of,
+)
+from reconciler.errors import quoted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One container's wish to be in one backend, fulfilled or not.
+
+    ``is_explicit`` is False where only the service's name suggests the backend: nobody is
+    told that *redis* has no backend of its own.
+    """
+
+    backend: str | None
+    is_explicit: bool
+    outcome: Endpoint | Unplaced
+
+
+def tenant_of(container: Container) -> Tenant:
+    """Return who the container is, for people."""
+    return Tenant(
+        container_id=container.id,
+        container=container.name,
+        service=container.service,
+        project=container.project,
+    )
+
+
+def claims_of(container: Container, context: Context) -> tuple[Claim, ...]:
+    """Return everything one container asks for; nothing where it asks for nothing.
+
+    A container that is not running, paused, or disabled asks for nothing. A bad label keeps
+    only this container out.
+    """
+    if not container.is_running or container.is_paused:
+        return ()
+    enabled = is_enabled(container)
+    if isinstance(enabled, Found) and not enabled.value:
+        return ()
+    backends = backends_of(container, context)
+    is_explicit = _is_explicit(container, context)
+    if isinstance(enabled, Refused):
+        names = backends.value if isinstance(backends, Found) else [None]
+        return tuple(
+            _refusal(container, n, enabled, is_explicit=is_explicit) for n in names
+        )
+    if isinstance(backends, Refused):
+        if backends.cause is Cause.UNKNOWN_BACKEND and not is_explicit:
+            return ()
+        return (_refusal(container, None, backends, is_explicit=is_explicit),)
+    return tuple(
+        _claim(container, backend, context, is_explicit=is_explicit)
+        for backend in backends.value
+    )
+
+
+def _is_explicit(container: Container, context: Context) -> bool:
+    """Whether somebody meant this container for us, and would miss it.
+
+    Labels of a project that is not covered may be meant for another reconciler.
+    """
+    if context.projects is not None and container.project not in context.projects:
+        return False
+    return any(key.startswith(PREFIX) for key in container.labels)
+
+
+def _claim(
+    container: Container, backend: str, context: Context, *, is_explicit: bool
+) -> Claim:
+    address = address_of(container, context)
+    port = port_of(container, backend, context)
+    weight = weight_of(container, backend)
+    rotation = rotation_of(container)
+    for answer in (address, port, weight, rotation):
+        if isinstance(answer, Refused):
+            refused = _refusal(container, backend, answer, is_explicit=is_explicit)
+            return _located(refused, address, port)
+    assert not isinstance(address, Refused)  # noqa: S101 - narrows the types
+    assert not isinstance(port, Refused)  # noqa: S101
+    assert not isinstance(weight, Refused)  # noqa: S101
+    assert not isinstance(rotation, Refused)  # noqa: S101
+    endpoint = Endpoint(
+        backend=backend,
+        address=address.value,
+        port=port.value,
+        tenant=tenant_of(container),
+        weight=weight.value,
+        rotation=rotation.value,
+        is_healthy=container.health is Health.HEALTHY,
+        since=container.created,
+    )
+    return Claim(backend=backend, is_explicit=is_explicit, outcome=endpoint)
+
+
+def _refusal(
+    container: Container, backend: str | None, refused: Refused, *, is_explicit: bool
+) -> Claim:
+    unplaced = Unplaced(
+        backend=backend,
+        tenant=tenant_of(container),
+        cause=refused.cause,
+        reason=refused.reason,
+    )
+    return Claim(backend=backend, is_explicit=is_explicit, outcome=unplaced)
+
+
+def _located(
+    claim: Claim, address: Found[str] | Refused, port: Found[int] | Refused
+) -> Claim:
+    """Add to a refusal what is known all the same: it helps whoever reads it."""
+    assert isinstance(claim.outcome, Unplaced)  # noqa: S101 - narrows the type
+    located = dataclasses.replace(
+        claim.outcome,
+        address=address.value if isinstance(address, Found) else None,
+        port=port.value if isinstance(port, Found) else None,
+    )
+    return dataclasses.replace(claim, outcome=located)
+
+
+def desired_from(
+    claims: Iterable[Claim], backends: Membership[str], *, generation: int = 0
+) -> Desired:
+    """Return what a HAProxy with these backends should look like.
+
+    ``backends`` are the names that HAProxy reported and that have slots: a claim's backend
+    is only ever looked up there. Two containers with one address and port in one backend
+    (host networking) get one slot; the older keeps it.
+    """
+    endpoints: defaultdict[str, dict[tuple[str, int], Endpoint]] = defaultdict(dict)
+    unplaced: list[Unplaced] = []
+    ordered = sorted(claims, key=_claim_order)
+    for claim in ordered:
+        outcome = claim.outcome
+        if claim.backend is not None and claim.backend not in backends:
+            if claim.is_explicit:
+                unplaced.append(_unknown_backend(claim))
+        elif isinstance(outcome, Unplaced):
+            unplaced.append(outcome)
+        else:
+            place = (outcome.address, outcome.port)
+            holder = endpoints[outcome.backend].setdefault(place, outcome)
+            if holder is not outcome:
+                unplaced.append(_duplicate(outcome, holder))
+    return Desired(
+        endpoints={name: tuple(found.values()) for name, found in endpoints.items()},
+        unplaced=tuple(unplaced),
+        generation=generation,
+    )
+
+
+def _claim_order(claim: Claim) -> tuple[float, str, str]:
+    since = claim.outcome.since if isinstance(claim.outcome, Endpoint) else 0.0
+    return (since, claim.outcome.tenant.container_id, claim.backend or "")
+
+
+def _unknown_backend(claim: Claim) -> Unplaced:
+    outcome = claim.outcome
+    return Unplaced(
+        backend=claim.backend,
+        tenant=outcome.tenant,
+        cause=Cause.UNKNOWN_BACKEND,
+        reason=(
+            f"haproxy has no backend {quoted(claim.backend)} with slots; correct label "
+            f"{BACKEND}, or add a server-template line to that backend"
+        ),
+        address=outcome.address,
+        port=outcome.port,
+    )
+
+
+def _duplicate(endpoint: Endpoint, holder: Endpoint) -> Unplaced:
+    return Unplaced(
+        backend=endpoint.backend,
+        tenant=endpoint.tenant,
+        cause=Cause.DUPLICATE,
+        reason=f"container {holder.tenant.container} has the same address and port",
+        address=endpoint.address,
+        port=endpoint.port,
+    )

@@ -1,0 +1,266 @@
+"""The rules that place one container: its backends, address, port, weight and rotation.
+
+Every rule is a small function that returns either what it :class:`Found` (and by which
+rule) or why it :class:`Refused`. The daemon keeps the values, ``explain`` prints the reasons.
+Label text is hostile: what leaves here is a canonical address, an integer in range, or a
+backend name that HAProxy itself reported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+from reconciler.core.model import (
+    MAX_WEIGHT,
+    Attachment,
+    Cause,
+    Container,
+    Health,
+    Rotation,
+    canonical_address,
+    is_placeholder,
+)
+from reconciler.errors import quoted
+
+
+T = TypeVar("T")
+
+PREFIX = "haproxy."
+ENABLE = "haproxy.enable"
+BACKEND = "haproxy.backend"
+BACKENDS = "haproxy.backends."
+PORT = "haproxy.port"
+WEIGHT = "haproxy.weight"
+NETWORK = "haproxy.network"
+ADDRESS = "haproxy.address"
+
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+_DECIMAL = re.compile(r"[0-9]{1,5}", re.ASCII)
+_BACKEND_NAME = re.compile(r"[A-Za-z0-9_:.-]{1,128}", re.ASCII)
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the rules need to know besides the container."""
+
+    projects: frozenset[str] | None = None
+    """Compose projects whose service names count as backend names; None means all."""
+    network: str | None = None
+    """The network to take addresses from (``--network``)."""
+    shared_networks: frozenset[str] = frozenset()
+    """The networks of the reconciler's own container, empty when it runs in none."""
+    default_ports: Mapping[str, int] = field(default_factory=dict)
+    """The port of a backend's endpoints where neither label nor image tells one."""
+
+
+class Found(NamedTuple, Generic[T]):
+    """A rule's answer, and which rule gave it."""
+
+    value: T
+    how: str
+
+
+class Refused(NamedTuple):
+    """Why there is no answer: a cause for the metrics, a reason for people."""
+
+    cause: Cause
+    reason: str
+
+
+def is_enabled(container: Container) -> Found[bool] | Refused:
+    """Whether the container may be placed at all: label ``haproxy.enable``, default yes."""
+    text = container.labels.get(ENABLE)
+    if text is None:
+        return Found(value=True, how=f"no label {ENABLE}")
+    if text.strip().lower() in _TRUE | _FALSE:
+        return Found(text.strip().lower() in _TRUE, f"label {ENABLE}")
+    return _bad_label(ENABLE, text, "true or false")
+
+
+def backends_of(container: Container, context: Context) -> Found[list[str]] | Refused:
+    """Return the backends the container asks for.
+
+    Labels ``haproxy.backends.NAME.port`` (several), else label ``haproxy.backend`` (one),
+    else the service's name if the container's project is covered.
+    """
+    several = [key for key in container.labels if key.startswith(BACKENDS)]
+    if several:
+        return _named_backends(container.labels, several)
+    name = container.labels.get(BACKEND)
+    if name is not None:
+        if _BACKEND_NAME.fullmatch(name):
+            return Found([name], f"label {BACKEND}")
+        return _bad_label(BACKEND, name, "the name of one HAProxy backend")
+    if container.service is None:
+        return Refused(
+            Cause.UNKNOWN_BACKEND,
+            f"it has no label {BACKEND} and belongs to no Compose or Swarm service",
+        )
+    if context.projects is not None and container.project not in context.projects:
+        covered = ", ".join(sorted(context.projects))
+        return Refused(
+            Cause.UNKNOWN_BACKEND,
+            f"it has no label {BACKEND}, and its service's name only counts in the "
+            f"projects covered here ({covered})",
+        )
+    return Found([container.service], "its service's name")
+
+
+def _named_backends(
+    labels: Mapping[str, str], keys: Iterable[str]
+) -> Found[list[str]] | Refused:
+    names = []
+    for key in sorted(keys):
+        name, _, setting = key.removeprefix(BACKENDS).rpartition(".")
+        if setting not in {"port", "weight"} or not _BACKEND_NAME.fullmatch(name):
+            form = f"a label named {BACKENDS}NAME.port or {BACKENDS}NAME.weight"
+            return _bad_label(key, labels[key], form)
+        if name not in names:
+            names.append(name)
+    return Found(names, f"labels {BACKENDS}…")
+
+
+def address_of(container: Container, context: Context) -> Found[str] | Refused:
+    """Return the address HAProxy should dial.
+
+    Label ``haproxy.address``; else on the network that label ``haproxy.network`` or
+    ``--network`` names; else on the only network shared with us; else on the only network.
+    """
+    text = container.labels.get(ADDRESS)
+    if text is not None:
+        return _address_from_label(text)
+    wanted = container.labels.get(NETWORK, context.network)
+    if wanted is not None:
+        return _address_on(container, wanted)
+    shared = [a for a in container.networks if a.network in context.shared_networks]
+    if len(shared) == 1:
+        return _address_in(shared[0], "the only network it shares with the reconciler")
+    if len(container.networks) == 1:
+        return _address_in(container.networks[0], "its only network")
+    return Refused(Cause.NO_ADDRESS, _no_single_network(container, shared))
+
+
+def _address_from_label(text: str) -> Found[str] | Refused:
+    try:
+        address = canonical_address(text)
+    except ValueError:
+        return _bad_label(ADDRESS, text, "an IPv4 or IPv6 address")
+    if is_placeholder(address):
+        form = "an address that is not one of the placeholders of free slots"
+        return _bad_label(ADDRESS, text, form)
+    return Found(address, f"label {ADDRESS}")
+
+
+def _address_on(container: Container, wanted: str) -> Found[str] | Refused:
+    """Find a network by its name, or by the short name Compose knows it by."""
+    names = {wanted, f"{container.project}_{wanted}"}
+    for attachment in container.networks:
+        if attachment.network in names:
+            return _address_in(attachment, "the network asked for")
+    attached = ", ".join(a.network for a in container.networks) or "none"
+    return Refused(
+        Cause.NO_ADDRESS,
+        f"it is not attached to the network {quoted(wanted)} (its networks: {attached}); "
+        f"attach it, or correct label {NETWORK} or --network",
+    )
+
+
+def _address_in(attachment: Attachment, how: str) -> Found[str] | Refused:
+    for text in (attachment.ipv4, attachment.ipv6):
+        try:
+            return Found(canonical_address(text), f"{how}, {attachment.network}")
+        except ValueError:
+            continue
+    return Refused(
+        Cause.NO_ADDRESS,
+        f"it has no address of its own on network {quoted(attachment.network)}; with "
+        f"host networking give it one by label {ADDRESS}",
+    )
+
+
+def _no_single_network(container: Container, shared: list[Attachment]) -> str:
+    if not container.networks:
+        return (
+            f"it is on no network (network mode {quoted(container.network_mode)}); "
+            f"attach it to one, or give it an address by label {ADDRESS}"
+        )
+    listed = ", ".join(a.network for a in (shared or container.networks))
+    which = "shares several networks with the reconciler" if shared else "is on several"
+    return f"it {which} ({listed}); choose one by label {NETWORK} or --network"
+
+
+def port_of(
+    container: Container, backend: str, context: Context
+) -> Found[int] | Refused:
+    """Return the port HAProxy should dial.
+
+    Label ``haproxy.backends.NAME.port`` or ``haproxy.port``; else the one TCP port the
+    image exposes; else the backend's default port.
+    """
+    for label in (f"{BACKENDS}{backend}.port", PORT):
+        text = container.labels.get(label)
+        if text is not None:
+            number = _integer(text, 1, _MAX_PORT)
+            if number is None:
+                return _bad_label(label, text, f"an integer from 1 to {_MAX_PORT}")
+            return Found(number, f"label {label}")
+    if len(container.tcp_ports) == 1:
+        return Found(container.tcp_ports[0], "the only TCP port it exposes")
+    if backend in context.default_ports:
+        return Found(
+            context.default_ports[backend], f"backend {backend}'s default port"
+        )
+    exposed = ", ".join(map(str, container.tcp_ports)) or "none"
+    return Refused(
+        Cause.NO_PORT,
+        f"its port is not clear (exposed TCP ports: {exposed}); give label {PORT}, or "
+        f"the backend's default by --backend-port {backend}=PORT or --base-cfg",
+    )
+
+
+def weight_of(container: Container, backend: str) -> Found[int | None] | Refused:
+    """Return the weight from a label, or None for the template's own."""
+    for label in (f"{BACKENDS}{backend}.weight", WEIGHT):
+        text = container.labels.get(label)
+        if text is not None:
+            number = _integer(text, 0, MAX_WEIGHT)
+            if number is None:
+                return _bad_label(label, text, f"an integer from 0 to {MAX_WEIGHT}")
+            return Found(number, f"label {label}")
+    return Found(None, "no label: the template's own")
+
+
+def rotation_of(container: Container) -> Found[Rotation] | Refused:
+    """Return whether the container should get traffic, by Docker's HEALTHCHECK."""
+    match container.health:
+        case Health.NONE:
+            return Found(Rotation.READY, "it has no HEALTHCHECK and is running")
+        case Health.HEALTHY:
+            return Found(Rotation.READY, "its HEALTHCHECK passes")
+        case Health.UNHEALTHY:
+            return Found(Rotation.DRAIN, "its HEALTHCHECK fails")
+        case Health.STARTING:
+            return Refused(
+                Cause.STARTING,
+                "its HEALTHCHECK has not passed yet: it waits until it has",
+            )
+
+
+def _integer(text: str, low: int, high: int) -> int | None:
+    """Return a plain decimal integer in a range, else None: no signs, no spaces, no ٣."""
+    if not _DECIMAL.fullmatch(text):
+        return None
+    number = int(text)
+    return number if low <= number <= high else None
+
+
+def _bad_label(label: str, text: str, accepted: str) -> Refused:
+    return Refused(
+        Cause.BAD_LABEL,
+        f"label {quoted(label)} is {quoted(text)}: it must be {accepted}",
+    )

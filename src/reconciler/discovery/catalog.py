@@ -1,0 +1,95 @@
+"""What is known of the containers, and which reading may replace which.
+
+Readings and events overtake each other: a list that began before an event may arrive after
+it. Every event raises a counter; a reading carries the counter's value at its start; and a
+reading that is older than an event already seen for a container is dropped. So a container
+that died is never brought back by a slow answer, and nothing is removed on ignorance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NewType
+
+from reconciler.core.model import Container
+
+
+Moment = NewType("Moment", int)
+"""A point in the order of events. Later is larger."""
+
+
+class Catalog:
+    """The containers that run, by id. Methods return what changed; None means gone."""
+
+    def __init__(self) -> None:
+        self._containers: dict[str, Container] = {}
+        self._last_event: dict[str, int] = {}
+        self._now = 0
+        self._open_readings: list[Moment] = []
+
+    @property
+    def containers(self) -> Mapping[str, Container]:
+        """The containers as known now. Do not keep it over an await."""
+        return self._containers
+
+    @contextmanager
+    def reading(self) -> Iterator[Moment]:
+        """Surround a reading of Docker; gives the moment to hand in with its result."""
+        moment = Moment(self._now)
+        self._open_readings.append(moment)
+        try:
+            yield moment
+        finally:
+            self._open_readings.remove(moment)
+
+    def note_event(self, container_id: str) -> None:
+        """Something happened to a container: readings begun before are now too old."""
+        self._now += 1
+        self._last_event[container_id] = self._now
+
+    def is_outdated(self, container_id: str, moment: Moment) -> bool:
+        """Whether an event came after a reading began."""
+        return self._last_event.get(container_id, 0) > moment
+
+    def note_gone(self, container_id: str) -> dict[str, Container | None]:
+        """A container does not run any more, by its own event."""
+        if self._containers.pop(container_id, None) is None:
+            return {}
+        return {container_id: None}
+
+    def put(self, container: Container, moment: Moment) -> dict[str, Container | None]:
+        """Take in one container as inspected, unless an event overtook the reading."""
+        if self.is_outdated(container.id, moment):
+            return {}
+        if not container.is_running:
+            return self.note_gone(container.id)
+        if self._containers.get(container.id) == container:
+            return {}
+        self._containers[container.id] = container
+        return {container.id: container}
+
+    def replace(
+        self, listed: Iterable[Container], moment: Moment
+    ) -> dict[str, Container | None]:
+        """Take in a whole list, except for containers that an event overtook.
+
+        Returns what the list corrected: on a resync, that is what events had missed.
+        """
+        changed: dict[str, Container | None] = {}
+        seen: set[str] = set()
+        for container in listed:
+            seen.add(container.id)
+            changed |= self.put(container, moment)
+        for container_id in [id_ for id_ in self._containers if id_ not in seen]:
+            if not self.is_outdated(container_id, moment):
+                changed |= self.note_gone(container_id)
+        self._forget_fences()
+        return changed
+
+    def _forget_fences(self) -> None:
+        """Drop the fences that no reading, under way or still to begin, can run into."""
+        oldest = min(self._open_readings, default=self._now)
+        self._last_event = {
+            id_: at for id_, at in self._last_event.items() if at > oldest
+        }

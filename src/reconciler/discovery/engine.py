@@ -1,0 +1,190 @@
+"""Docker's HTTP API through docker-py's low-level client, kept in threads.
+
+Only GET requests leave here: ``/version`` (docker-py negotiates), ``/containers/json``,
+``/containers/{id}/json``, ``/events`` and ``/info``. That is the allow-list for a socket
+proxy. docker-py blocks, so every call runs in a thread of a small pool; a client is not
+safe to share between threads, so each thread has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+from docker.utils import kwargs_from_env
+
+from reconciler.core.model import Container
+from reconciler.discovery.inspect import (
+    EVENT_FILTERS,
+    EngineEvent,
+    container_from_inspect,
+    container_from_list,
+    event_from,
+)
+from reconciler.errors import DockerUnavailableError, quoted
+
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT_SECONDS = 20.0
+"""For one answer. A list of 10,000 containers takes a busy engine seconds."""
+
+INSPECT_THREADS = 4
+"""An inspect takes about 2 ms, most of it in Python: more threads only fight for the GIL."""
+
+
+class Engine:
+    """One Docker engine. Every method raises DockerUnavailableError when it cannot answer."""
+
+    def __init__(
+        self, url: str | None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        """``url`` as in DOCKER_HOST; None takes the environment's, else the usual socket."""
+        self._url = url
+        self._timeout_seconds = timeout_seconds
+        self._pool = ThreadPoolExecutor(INSPECT_THREADS, thread_name_prefix="docker")
+        self._local = threading.local()
+
+    @property
+    def name(self) -> str:
+        """The engine as the operator wrote it."""
+        return self._url or "the engine of DOCKER_HOST"
+
+    async def containers(self) -> list[Container]:
+        """Return all running containers, in one request."""
+
+        def read(client: docker.APIClient) -> list[Container]:
+            return [container_from_list(entry) for entry in client.containers()]
+
+        return await self._call(read)
+
+    async def container(self, container_id: str) -> Container | None:
+        """Return one container by id or name, None where there is no such container."""
+
+        def read(client: docker.APIClient) -> Container | None:
+            try:
+                return container_from_inspect(client.inspect_container(container_id))
+            except NotFound:
+                return None
+
+        return await self._call(read)
+
+    async def version(self) -> dict[str, Any]:
+        """Return ``GET /version``."""
+        return await self._call(lambda client: client.version())
+
+    async def now(self) -> float:
+        """Return the engine's own clock in Unix seconds, cut to the second."""
+
+        def read(client: docker.APIClient) -> float:
+            text = str(client.info().get("SystemTime") or "")
+            return container_from_inspect({"Id": "clock", "Created": text}).created
+
+        return await self._call(read)
+
+    async def events(self, *, since: float) -> EventStream:
+        """Subscribe to the events from ``since`` (Unix seconds) on.
+
+        When this returns, the engine has answered: no later event is missed.
+        """
+        client = await self._call(lambda _: self._new_client(timeout=None))
+        return await self._call(lambda _: EventStream(client, since=since, engine=self))
+
+    async def aclose(self) -> None:
+        """Give the threads up."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _call(self, read: Callable[[docker.APIClient], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._in_thread, read)
+
+    def _in_thread(self, read: Callable[[docker.APIClient], T]) -> T:
+        with self.translated_errors():
+            try:
+                client: docker.APIClient = self._local.client
+            except AttributeError:
+                client = self._local.client = self._new_client(self._timeout_seconds)
+            return read(client)
+
+    def _new_client(self, timeout: float | None) -> docker.APIClient:
+        # kwargs_from_env reads DOCKER_HOST and the TLS variables, as the docker CLI does.
+        arguments = kwargs_from_env()
+        if self._url is not None:
+            arguments["base_url"] = self._url
+        return docker.APIClient(
+            version="auto",
+            timeout=timeout,  # type: ignore[arg-type] # None is forever: requests
+            **arguments,
+        )
+
+    @contextmanager
+    def translated_errors(self) -> Iterator[None]:
+        """Turn what docker-py and requests raise into DockerUnavailableError."""
+        try:
+            yield
+        except APIError as error:
+            raise DockerUnavailableError(
+                f"docker at {self.name} refused: {quoted(error.explanation or error)}"
+            ) from error
+        except (
+            DockerException,
+            requests.RequestException,
+            OSError,
+            ValueError,
+        ) as error:
+            raise DockerUnavailableError(
+                f"docker at {self.name} cannot be reached: {quoted(error)}; {_mend(error)}"
+            ) from error
+
+
+def _mend(error: BaseException) -> str:
+    text = str(error)
+    if "Permission denied" in text:
+        return "add this user to the group that owns the socket"
+    if "No such file" in text or "FileNotFound" in text:
+        return "mount the folder of its socket here, or correct --docker"
+    if "refused" in text.lower():
+        return "is the engine running?"
+    return "check --docker, DOCKER_HOST and the engine"
+
+
+class EventStream:
+    """An open subscription. Ends (returns) when the engine goes or :meth:`close` is called.
+
+    docker-py turns a broken stream into a normal end. So the end says nothing but: subscribe
+    again, and read everything again.
+    """
+
+    def __init__(
+        self, client: docker.APIClient, *, since: float, engine: Engine
+    ) -> None:
+        self._client = client
+        self._engine = engine
+        self._stream = client.events(
+            since=int(since), filters=dict(EVENT_FILTERS), decode=True
+        )
+
+    def pump(self, receive: Callable[[EngineEvent], None]) -> None:
+        """Call ``receive`` for each event, in this thread, until the stream ends.
+
+        Raises DockerUnavailableError where docker-py does not hide the fault.
+        """
+        with self._engine.translated_errors():
+            for document in self._stream:
+                event = event_from(document)
+                if event is not None:
+                    receive(event)
+
+    def close(self) -> None:
+        """End the subscription from any thread. :meth:`pump` returns soon after."""
+        with suppress(Exception):  # half of a broken socket may fail in many ways
+            self._stream.close()
+        with suppress(Exception):
+            self._client.close()

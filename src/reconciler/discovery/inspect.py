@@ -1,0 +1,203 @@
+"""Docker's JSON in, :class:`Container` and :class:`EngineEvent` out. Pure.
+
+One entry of a list and one inspect of the same container give the same value, so that a
+resync corrects only what really changed. Sources: Docker Engine API, ``ContainerList``,
+``ContainerInspect`` and ``SystemEvents``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.core.model import Attachment, Container, Health
+from reconciler.errors import DiscoveryError, quoted
+
+
+Json = Mapping[str, Any]
+
+_RUNNING_STATES = frozenset({"running", "paused"})
+_HEALTH_IN_STATUS = (
+    ("(healthy)", Health.HEALTHY),
+    ("(unhealthy)", Health.UNHEALTHY),
+    ("(health: starting)", Health.STARTING),
+)
+
+
+def container_from_list(entry: Json) -> Container:
+    """Return the container of one entry of ``GET /containers/json``.
+
+    Raises DiscoveryError where the entry has no id: then nothing of it can be trusted.
+    """
+    state = str(entry.get("State") or "")
+    return Container(
+        id=_id(entry),
+        name=_own_name(entry.get("Names") or ()),
+        labels=_labels(entry.get("Labels")),
+        is_running=state in _RUNNING_STATES,
+        is_paused=state == "paused",
+        health=_health_in_status(str(entry.get("Status") or "")),
+        network_mode=str((entry.get("HostConfig") or {}).get("NetworkMode") or ""),
+        networks=_attachments(entry.get("NetworkSettings")),
+        tcp_ports=_ports_from_list(entry.get("Ports") or ()),
+        created=float(entry.get("Created") or 0),
+    )
+
+
+def container_from_inspect(document: Json) -> Container:
+    """Return the container of ``GET /containers/{id}/json``. Raises DiscoveryError."""
+    state = document.get("State") or {}
+    status = str(state.get("Status") or "")
+    settings = document.get("NetworkSettings") or {}
+    health = str((state.get("Health") or {}).get("Status") or "none")
+    return Container(
+        id=_id(document),
+        name=str(document.get("Name") or "").removeprefix("/"),
+        labels=_labels((document.get("Config") or {}).get("Labels")),
+        is_running=status in _RUNNING_STATES,
+        is_paused=status == "paused",
+        health=_health(health),
+        network_mode=str((document.get("HostConfig") or {}).get("NetworkMode") or ""),
+        networks=_attachments(settings),
+        tcp_ports=_ports_from_inspect(settings.get("Ports") or {}),
+        created=_unix_seconds(str(document.get("Created") or "")),
+    )
+
+
+def _id(document: Json) -> str:
+    found = document.get("Id")
+    if not isinstance(found, str) or not found:
+        raise DiscoveryError(
+            f"docker described a container without an id: {quoted(document)}"
+        )
+    return found
+
+
+def _own_name(names: Iterable[str]) -> str:
+    """Return the container's own name among its own and its legacy link aliases."""
+    own = [name[1:] for name in names if name.count("/") == 1 and name[0] == "/"]
+    return min(own, default="")
+
+
+def _labels(labels: Any) -> Mapping[str, str]:  # noqa: ANN401 - it is JSON
+    return {str(k): str(v) for k, v in (labels or {}).items()}
+
+
+def _health(text: str) -> Health:
+    try:
+        return Health(text)
+    except ValueError:
+        return Health.NONE
+
+
+def _health_in_status(status: str) -> Health:
+    """Read health where a list has it: "Up 3 minutes (healthy)"."""
+    for marker, health in _HEALTH_IN_STATUS:
+        if status.endswith(marker):
+            return health
+    return Health.NONE
+
+
+def _attachments(settings: Json | None) -> tuple[Attachment, ...]:
+    networks = (settings or {}).get("Networks") or {}
+    return tuple(
+        Attachment(
+            network=name,
+            ipv4=str((endpoint or {}).get("IPAddress") or ""),
+            ipv6=str((endpoint or {}).get("GlobalIPv6Address") or ""),
+        )
+        for name, endpoint in sorted(networks.items())
+    )
+
+
+def _ports_from_list(ports: Iterable[Json]) -> tuple[int, ...]:
+    found = {int(p["PrivatePort"]) for p in ports if p.get("Type", "tcp") == "tcp"}
+    return tuple(sorted(found))
+
+
+def _ports_from_inspect(ports: Iterable[str]) -> tuple[int, ...]:
+    split = [key.partition("/") for key in ports]
+    found = {int(p) for p, _, kind in split if kind == "tcp" and p.isdecimal()}
+    return tuple(sorted(found))
+
+
+def _unix_seconds(text: str) -> float:
+    """Read an RFC 3339 time to the second, which is all that a list tells."""
+    try:
+        moment = dt.datetime.fromisoformat(text[:19])
+    except ValueError:
+        return 0.0
+    return moment.replace(tzinfo=dt.UTC).timestamp()
+
+
+class Effect(enum.Enum):
+    """What an event means for one container."""
+
+    LOOK = "look"
+    """Something about it changed: inspect it."""
+    GONE = "gone"
+    """It does not run any more, whatever else is true."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineEvent:
+    """One event that concerns one container."""
+
+    container_id: str
+    action: str
+    effect: Effect
+    at: float
+    """Unix seconds by the engine's clock (``timeNano``)."""
+
+
+EVENT_FILTERS: Mapping[str, list[str]] = {
+    "type": ["container", "network"],
+    "event": [
+        "start",
+        "die",
+        "destroy",
+        "pause",
+        "unpause",
+        "health_status",
+        "rename",
+        "update",
+        "connect",
+        "disconnect",
+    ],
+}
+"""What to subscribe to. Health checks emit three exec events each: those stay out."""
+
+_GONE = frozenset({"die", "destroy"})
+
+
+def event_from(document: Json) -> EngineEvent | None:
+    """Return what an event of ``GET /events`` says of a container, None if nothing."""
+    kind, action = document.get("Type"), str(document.get("Action") or "")
+    actor = document.get("Actor") or {}
+    verb = action.partition(":")[0]
+    if verb not in EVENT_FILTERS["event"]:
+        return None
+    if kind == "network":
+        container_id = str((actor.get("Attributes") or {}).get("container") or "")
+    elif kind == "container":
+        container_id = str(actor.get("ID") or document.get("id") or "")
+    else:
+        return None
+    if not container_id:
+        return None
+    return EngineEvent(
+        container_id=container_id,
+        action=action,
+        effect=Effect.GONE if verb in _GONE else Effect.LOOK,
+        at=_event_time(document),
+    )
+
+
+def _event_time(document: Json) -> float:
+    nanoseconds = document.get("timeNano")
+    if isinstance(nanoseconds, int):
+        return nanoseconds / 1e9
+    return float(document.get("time") or 0)

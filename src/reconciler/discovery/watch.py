@@ -1,0 +1,218 @@
+"""Keep the catalog true: subscribe first, list second, then follow the events.
+
+Events are hints. A `die` takes its container out at once and every other event leads to one
+inspect; a resync list every so often corrects what events missed. The end of the stream
+means nothing but *subscribe and list again*. While the engine does not answer, everything
+stays as it was: nothing is removed on ignorance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NoReturn, Protocol
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_random_exponential,
+)
+
+from reconciler.core.model import Container
+from reconciler.discovery.catalog import Catalog
+from reconciler.discovery.engine import Engine, EventStream
+from reconciler.discovery.inspect import Effect, EngineEvent
+from reconciler.errors import DiscoveryError, DockerUnavailableError
+
+
+LONGEST_PAUSE_SECONDS = 5.0
+"""Between two attempts to reach an engine that is down: it takes seconds to start."""
+
+_OVERLAP_SECONDS = 1.0
+"""How far a subscription reaches back: the engine answers a moment before it listens."""
+
+
+class Sink(Protocol):
+    """Who is told. Every method returns at once."""
+
+    def changed(
+        self,
+        changes: Mapping[str, Container | None],
+        *,
+        at: float | None,
+        is_resync: bool,
+    ) -> None:
+        """Containers changed (None: gone); ``at`` is the event's time, None for a list."""
+
+    def listed(self) -> None:
+        """A whole list was read: what is known now is everything there is."""
+
+    def engine_lost(self, reason: str) -> None:
+        """The engine does not answer, or its event stream has ended."""
+
+
+class Watcher:
+    """Follows one engine until cancelled."""
+
+    def __init__(
+        self, engine: Engine, sink: Sink, *, resync_seconds: float = 30.0
+    ) -> None:
+        self._engine = engine
+        self._sink = sink
+        self._resync_seconds = resync_seconds
+        self._catalog = Catalog()
+        self._looking: dict[str, float | None] = {}
+        self._resync_wanted = asyncio.Event()
+        self._replay_until = 0.0
+
+    async def run(self) -> NoReturn:
+        """Follow the engine for ever; ends only by cancellation."""
+        while True:
+            stream = await self._connected()
+            try:
+                await self._follow(stream)
+            finally:
+                stream.close()
+            self._sink.engine_lost("the event stream has ended")
+
+    async def _connected(self) -> EventStream:
+        """Subscribe, however long it takes."""
+        async for attempt in self._attempts():
+            with attempt:
+                return await self._subscribe()
+        raise AssertionError  # the attempts never end
+
+    async def _subscribe(self) -> EventStream:
+        now = await self._engine.now()
+        self._replay_until = now + 1.0
+        return await self._engine.events(since=now - _OVERLAP_SECONDS)
+
+    def _attempts(self) -> AsyncRetrying:
+        def tell(state: RetryCallState) -> None:
+            error = state.outcome.exception() if state.outcome else None
+            self._sink.engine_lost(str(error))
+
+        return AsyncRetrying(
+            retry=retry_if_exception_type(DiscoveryError),
+            wait=wait_random_exponential(multiplier=0.1, max=LONGEST_PAUSE_SECONDS),
+            before_sleep=tell,
+        )
+
+    async def _follow(self, stream: EventStream) -> None:
+        """Read everything, then take events until the stream ends."""
+        ended = self._pump(stream)
+        self._looking.clear()
+        async with asyncio.TaskGroup() as tasks:
+            resync = tasks.create_task(self._resync())
+            try:
+                async for event in ended:
+                    self._receive(event, tasks)
+            finally:
+                resync.cancel()
+
+    def _pump(self, stream: EventStream) -> _Events:
+        """Let a thread read the stream into the loop."""
+        events = _Events(asyncio.get_running_loop())
+
+        def read() -> None:
+            # Why it ended makes no difference to what has to be done.
+            with suppress(DockerUnavailableError):
+                stream.pump(events.put_from_thread)
+            events.end_from_thread()
+
+        threading.Thread(target=read, name="docker-events", daemon=True).start()
+        return events
+
+    def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
+        self._catalog.note_event(event.container_id)
+        is_replay = event.at <= self._replay_until
+        if event.effect is Effect.GONE and not is_replay:
+            self._tell(self._catalog.note_gone(event.container_id), at=event.at)
+        if event.action != "destroy":
+            self._look(event.container_id, event.at, tasks)
+
+    def _look(self, container_id: str, at: float, tasks: asyncio.TaskGroup) -> None:
+        """Inspect a container; if that is under way, once more after it."""
+        is_under_way = container_id in self._looking
+        self._looking[container_id] = at
+        if not is_under_way:
+            tasks.create_task(self._inspect(container_id))
+
+    async def _inspect(self, container_id: str) -> None:
+        """Inspect until no event came during it. A failure asks for a resync."""
+        try:
+            while True:
+                at = self._looking[container_id]
+                with self._catalog.reading() as moment:
+                    container = await self._engine.container(container_id)
+                    if self._catalog.is_outdated(container_id, moment):
+                        continue
+                    if container is None:
+                        changes = self._catalog.note_gone(container_id)
+                    else:
+                        changes = self._catalog.put(container, moment)
+                self._tell(changes, at=at)
+                return
+        except DiscoveryError as error:
+            self._sink.engine_lost(str(error))
+            self._resync_wanted.set()
+        finally:
+            self._looking.pop(container_id, None)
+
+    def _tell(
+        self, changes: Mapping[str, Container | None], *, at: float | None
+    ) -> None:
+        if changes:
+            self._sink.changed(changes, at=at, is_resync=at is None)
+
+    async def _resync(self) -> None:
+        """Read the whole list now, every so often, and when something asks for it."""
+        while True:
+            async for attempt in self._attempts():
+                with attempt:
+                    self._resync_wanted.clear()
+                    await self._list()
+            try:
+                async with asyncio.timeout(self._resync_seconds):
+                    await self._resync_wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def _list(self) -> None:
+        with self._catalog.reading() as moment:
+            listed = await self._engine.containers()
+            changes = self._catalog.replace(listed, moment)
+        self._tell(changes, at=None)
+        self._sink.listed()
+
+
+class _Events:
+    """Events on their way from the pumping thread to the loop, until the stream ends."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+
+    def put_from_thread(self, event: EngineEvent) -> None:
+        self._call(event)
+
+    def end_from_thread(self) -> None:
+        self._call(None)
+
+    def _call(self, event: EngineEvent | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+        except RuntimeError:  # the loop is closed: nobody listens any more
+            return
+
+    def __aiter__(self) -> _Events:
+        return self
+
+    async def __anext__(self) -> EngineEvent:
+        event = await self._queue.get()
+        if event is None:
+            raise StopAsyncIteration
+        return event

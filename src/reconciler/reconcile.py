@@ -1,0 +1,100 @@
+"""One pass: plan, apply phase by phase, and say what came of it.
+
+A pass decides nothing by itself (the planner does) and remembers nothing (HAProxy does). A
+refused action ends what was planned for its slot and nothing else. Where the conversation
+with HAProxy breaks, the error goes to the caller, who observes before the next pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.core.effect import server_after
+from reconciler.core.model import (
+    Action,
+    Change,
+    ConfirmAddress,
+    Plan,
+    Server,
+    ServerRef,
+    Unplaced,
+)
+from reconciler.errors import RuntimeSocketError
+from reconciler.ports import Proxy
+
+
+Tables = MutableMapping[str, dict[str, Server]]
+"""Backends by name, servers by name: the loop's own copy of what HAProxy has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one pass did."""
+
+    plan: Plan
+    changes: tuple[Change, ...] = ()
+    """The changes of the plan that took effect."""
+    refusals: tuple[tuple[Action, RuntimeSocketError], ...] = ()
+    commands: int = 0
+    """Commands that changed something (read-backs not counted)."""
+
+    @property
+    def unplaced(self) -> tuple[Unplaced, ...]:
+        """Who has no slot after this pass."""
+        return self.plan.unplaced
+
+    @property
+    def has_converged(self) -> bool:
+        """Whether everything planned was done."""
+        return not self.refusals
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What has happened so far in a pass."""
+
+    refusals: list[tuple[Action, RuntimeSocketError]] = field(default_factory=list)
+    failed: set[ServerRef] = field(default_factory=set)
+    commands: int = 0
+
+
+async def carry_out(
+    plan: Plan, proxy: Proxy, tables: Tables, clock: Callable[[], float]
+) -> Outcome:
+    """Apply a plan, keeping ``tables`` true with every action HAProxy accepted.
+
+    Raises RuntimeSocketError where the conversation broke: ``tables`` then holds what was
+    answered, and HAProxy must be observed before anything else is planned.
+    """
+    progress = _Progress()
+    for phase in plan.phases:
+        actions = [action for action in phase if action.ref not in progress.failed]
+        if actions:
+            results = await proxy.apply(actions)
+            _take_in(progress, actions, results, tables, clock())
+    return Outcome(
+        plan=plan,
+        changes=tuple(c for c in plan.changes if c.ref not in progress.failed),
+        refusals=tuple(progress.refusals),
+        commands=progress.commands,
+    )
+
+
+def _take_in(
+    progress: _Progress,
+    actions: Sequence[Action],
+    results: Sequence[RuntimeSocketError | None],
+    tables: Tables,
+    now: float,
+) -> None:
+    for action, error in zip(actions, results, strict=True):
+        if error is not None:
+            progress.refusals.append((action, error))
+            progress.failed.add(action.ref)
+            continue
+        servers = tables[action.ref.backend]
+        server = servers[action.ref.server]
+        servers[action.ref.server] = server_after(server, action, now=now)
+        if not isinstance(action, ConfirmAddress):
+            progress.commands += 1

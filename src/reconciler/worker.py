@@ -1,0 +1,313 @@
+"""When to reconcile: one worker for each HAProxy, woken by events, timers and trouble.
+
+Level-triggered. A wakeup carries no payload but which backends to look at; wakeups that
+come during a pass are one next pass. There is no debounce: a lone event is acted on at
+once, and a burst coalesces by itself while a pass is under way. A worker never waits for
+another, so a dead HAProxy delays nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from reconciler.core.claims import ClaimTable
+from reconciler.core.model import Cause, Observed, Process, Server, Unplaced
+from reconciler.core.plan import Rules, plan, slot_number
+from reconciler.errors import RuntimeSocketError
+from reconciler.ports import Proxy
+from reconciler.reconcile import Outcome, carry_out
+
+
+FIRST_PAUSE_SECONDS = 0.05
+"""After the first failed pass. Doubles with each further one."""
+
+LONGEST_PAUSE_SECONDS = 2.0
+"""A HAProxy that comes back is empty and serves nobody until we look: look often."""
+
+BUSY_PAUSE_SECONDS = 0.5
+"""How long until a slot whose old connections kept it from reuse is looked at again."""
+
+WATCH_SECONDS = 2.0
+"""How often a quiet worker asks which process answers. A reload by somebody else leaves the
+old worker alive on our session, and only this question tells."""
+
+
+@dataclass(slots=True, kw_only=True)
+class WorkerStatus:
+    """What is known of one HAProxy, for health, metrics and views."""
+
+    name: str
+    is_reached: bool = False
+    has_converged: bool = False
+    error: str | None = None
+    process: Process | None = None
+    tables: dict[str, dict[str, Server]] = field(default_factory=dict)
+    unplaced: dict[str, tuple[Unplaced, ...]] = field(default_factory=dict)
+    generation: int = 0
+
+    def all_unplaced(self) -> list[Unplaced]:
+        """Everyone without a slot, over all backends."""
+        return [one for some in self.unplaced.values() for one in some]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassReport:
+    """One pass as the reporters see it."""
+
+    worker: WorkerStatus
+    reason: str
+    outcome: Outcome | None
+    error: RuntimeSocketError | None
+    seconds: float
+    event_at: float | None
+    """Unix seconds, by the engine's clock, of the oldest event this pass answers."""
+
+
+class Reporter(Protocol):
+    """Who hears of every pass: logs and metrics."""
+
+    def passed(self, report: PassReport) -> None:
+        """A pass is over."""
+
+    def reconnected(self, worker: WorkerStatus, why: str) -> None:
+        """A worker starts from an observed table again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How a worker behaves."""
+
+    slot_prefix: str = "slot"
+    resync_seconds: float = 30.0
+
+
+class Worker:
+    """Keeps one HAProxy's slots as desired, until cancelled."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        claims: ClaimTable,
+        *,
+        rules_for: Callable[[Process], Rules],
+        settings: WorkerSettings,
+        reporter: Reporter,
+    ) -> None:
+        self._proxy = proxy
+        self._claims = claims
+        self._rules_for = rules_for
+        self._settings = settings
+        self._reporter = reporter
+        self._wakeup = asyncio.Event()
+        self._dirty: set[str | None] = set()
+        self._with_slots: frozenset[str] = frozenset()
+        self._event_at: float | None = None
+        self._must_observe = "start"
+        self._failures = 0
+        self._is_busy_waiting = False
+        self.status = WorkerStatus(name=proxy.name)
+
+    def wake(self, backends: set[str | None], *, at: float | None) -> None:
+        """Something changed for these backends (None: for claims without one)."""
+        self._dirty |= backends
+        if at is not None and (self._event_at is None or at < self._event_at):
+            self._event_at = at
+        self._wakeup.set()
+
+    def observe_again(self, why: str) -> None:
+        """Do not trust the table we have: read it in the next pass."""
+        self._must_observe = self._must_observe or why
+        self._wakeup.set()
+
+    async def run(self) -> NoReturn:
+        """Reconcile until cancelled. Nothing is undone at the end."""
+        loop = asyncio.get_running_loop()
+        next_resync = loop.time()
+        try:
+            while True:
+                if self._must_observe or loop.time() >= next_resync:
+                    self._must_observe = self._must_observe or "resync"
+                    next_resync = loop.time() + self._settings.resync_seconds
+                await self._pass()
+                if self._failures:
+                    await self._pause_after_failure()
+                elif not self._must_observe:
+                    await self._wait(next_resync - loop.time())
+        finally:
+            await self._proxy.aclose()
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a wakeup, the next resync, or a sign that the process was replaced."""
+        loop = asyncio.get_running_loop()
+        resync_at = loop.time() + seconds
+        while not self._wakeup.is_set() and loop.time() < resync_at:
+            if self._is_busy_waiting:
+                await self._sleep(BUSY_PAUSE_SECONDS)
+                return self.observe_again("slots were busy")
+            await self._sleep(min(WATCH_SECONDS, resync_at - loop.time()))
+            if not self._wakeup.is_set():
+                await self._look_at_process()
+        return None
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep until a wakeup, at most some seconds; an ended session is a wakeup too."""
+        woken = asyncio.create_task(self._wakeup.wait())
+        closed = asyncio.create_task(self._proxy.wait_closed())
+        try:
+            done, _ = await asyncio.wait(
+                {woken, closed},
+                timeout=max(0.0, seconds),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if closed in done:
+                self.observe_again("the session ended")
+        finally:
+            woken.cancel()
+            closed.cancel()
+
+    async def _look_at_process(self) -> None:
+        try:
+            process = await self._proxy.process()
+        except RuntimeSocketError:
+            return self.observe_again("haproxy stopped answering")
+        if not _is_same(process, self.status.process):
+            self.observe_again("the haproxy process was replaced")
+        return None
+
+    async def _pause_after_failure(self) -> None:
+        """Back off while HAProxy does not answer. Wakeups wait: they change nothing."""
+        longest = FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)
+        pause = min(LONGEST_PAUSE_SECONDS, longest)
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+    async def _pass(self) -> None:
+        """One pass. Whatever goes wrong with HAProxy ends here, as a failure to report."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        # Cleared before anything is read: what comes from now on is for the next pass.
+        self._wakeup.clear()
+        dirty, self._dirty = self._dirty, set()
+        event_at, self._event_at = self._event_at, None
+        reason = self._must_observe or "event"
+        outcome: Outcome | None = None
+        failure: RuntimeSocketError | None = None
+        try:
+            outcome = await self._reconcile(dirty)
+        except RuntimeSocketError as error:
+            failure = error
+            self._must_observe = "the last pass failed"
+        self._note(outcome, failure)
+        self._reporter.passed(
+            PassReport(
+                worker=self.status,
+                reason=reason,
+                outcome=outcome,
+                error=failure,
+                seconds=loop.time() - started,
+                event_at=event_at,
+            )
+        )
+
+    async def _reconcile(self, dirty: set[str | None]) -> Outcome:
+        """Plan for what changed, or for everything where the table was read anew."""
+        status = self.status
+        scope: set[str | None] | None = None
+        if self._must_observe or status.process is None:
+            await self._observe(None)
+        else:
+            scope = dirty
+            named = {name for name in dirty if name is not None}
+            named &= status.tables.keys()
+            if named and self._rules_for(status.process).reuse_needs_idle:
+                await self._observe(named)
+        process = status.process
+        assert process is not None  # noqa: S101 - observed above
+        # From here to the plan nothing awaits: desired is as new as can be.
+        desired = self._claims.desired(self._with_slots, only=scope)
+        tables = _part(status.tables, scope)
+        observed = Observed(process=process, backends=tables)
+        planned = plan(desired, observed, self._rules_for(process))
+        clock = asyncio.get_running_loop().time
+        outcome = await carry_out(planned, self._proxy, status.tables, clock)
+        self._note_unplaced(outcome, scope)
+        status.generation = desired.generation
+        return outcome
+
+    async def _observe(self, backends: set[str] | None) -> None:
+        """Read the table (or some of its backends) from HAProxy."""
+        why, status = self._must_observe, self.status
+        observed = await self._proxy.observe(backends)
+        fresh = {name: dict(servers) for name, servers in observed.backends.items()}
+        if backends is None:
+            self._must_observe = ""
+            if not _is_same(observed.process, status.process):
+                self._reporter.reconnected(status, why)
+            status.tables = fresh
+            self._with_slots = _backends_with_slots(fresh, self._settings.slot_prefix)
+        else:
+            status.tables |= fresh
+        status.process = observed.process
+
+    def _note_unplaced(self, outcome: Outcome, scope: set[str | None] | None) -> None:
+        by_backend: dict[str, list[Unplaced]] = {}
+        for one in outcome.unplaced:
+            by_backend.setdefault(one.backend or "", []).append(one)
+        fresh = {name: tuple(found) for name, found in by_backend.items()}
+        if scope is None:
+            self.status.unplaced = fresh
+        else:
+            for name in scope:
+                self.status.unplaced.pop(name or "", None)
+            self.status.unplaced |= fresh
+        self._is_busy_waiting = any(
+            one.cause is Cause.SLOT_BUSY for one in self.status.all_unplaced()
+        )
+
+    def _note(
+        self, outcome: Outcome | None, failure: RuntimeSocketError | None
+    ) -> None:
+        status = self.status
+        if outcome is None:
+            status.is_reached = False
+            status.has_converged = False
+            status.error = str(failure)
+            self._failures += 1
+            return
+        status.is_reached = True
+        status.has_converged = outcome.has_converged
+        status.error = None
+        if outcome.refusals:
+            status.error = str(outcome.refusals[0][1])
+            self._must_observe = "haproxy refused a command"
+            self._failures += 1
+        else:
+            self._failures = 0
+
+
+def _is_same(process: Process, other: Process | None) -> bool:
+    """Whether two readings are of one HAProxy worker."""
+    if other is None:
+        return False
+    return (process.pid, process.start_time) == (other.pid, other.start_time)
+
+
+def _part(
+    tables: dict[str, dict[str, Server]], scope: set[str | None] | None
+) -> dict[str, dict[str, Server]]:
+    if scope is None:
+        return tables
+    return {name: tables[name] for name in scope if name in tables and name is not None}
+
+
+def _backends_with_slots(
+    tables: Mapping[str, Mapping[str, Server]], prefix: str
+) -> frozenset[str]:
+    return frozenset(
+        backend
+        for backend, servers in tables.items()
+        if any(slot_number(name, prefix) is not None for name in servers)
+    )

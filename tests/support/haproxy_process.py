@@ -137,6 +137,7 @@ class HaproxyProcess:
                 start_new_session=True,
             )
         self._await(lambda: bool(self.raw("show info")), "answer")
+        self._await(self._is_master_ready, "answer through its master")
 
     def _await(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -149,11 +150,18 @@ class HaproxyProcess:
                 raise RuntimeError(f"haproxy {self.version} did not {what}: {self.log}")
             time.sleep(_POLL_SECONDS)
 
-    def raw(self, command: str) -> str:
+    def _is_master_ready(self) -> bool:
+        # A master that does not answer yet would lose the signal to reload, too. Older
+        # ones close only when they are told to.
+        return not self._with_master or "worker" in self.raw(
+            "show proc\nquit", path=self.master_socket
+        )
+
+    def raw(self, command: str, *, path: Path | None = None) -> str:
         """Ask the runtime socket by no client of ours: one line, read to the end."""
         with socket.socket(socket.AF_UNIX) as one:
             one.settimeout(START_SECONDS)
-            one.connect(str(self.socket))
+            one.connect(str(path or self.socket))
             one.sendall(command.encode() + b"\n")
             return b"".join(iter(lambda: one.recv(65536), b"")).decode()
 
@@ -168,6 +176,7 @@ class HaproxyProcess:
         old = self.worker_pid()
         self._process.send_signal(signal.SIGUSR2)
         self._await(lambda: self.worker_pid() != old, "replace its worker")
+        self._await(self._is_master_ready, "answer through its master")
 
     def kill(self) -> None:
         """End at once, as a crash would."""

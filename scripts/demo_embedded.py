@@ -13,17 +13,16 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from demolib import FileStamp, HaproxyProcess, RequestLoop, Screen
+from embedded_haproxy import BASE_CFG, Haproxy, HaproxyError, running_haproxy
 
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,10 +31,9 @@ sys.path.insert(0, str(ROOT))
 
 from tests.scripted_engine import ScriptedContainer, ScriptedEngine  # noqa: E402
 from tests.scripted_engine.local import LocalPool  # noqa: E402
-from tests.support.daemon import Daemon, DaemonError, free_port, run_cli  # noqa: E402
+from tests.support.daemon import Daemon, DaemonError, run_cli  # noqa: E402
 
 
-BASE_CFG = ROOT / "haproxy" / "base.cfg"
 STEPS = (1, 8, 3)
 SECONDS_A_STEP = 2.0
 """How long each step is watched once it is reached."""
@@ -50,18 +48,6 @@ are server processes on this machine, each on a loopback address of its own."""
 
 class DemoError(Exception):
     """What the demo promised did not happen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Haproxy:
-    """A running HAProxy: its runtime socket and the port of its HTTP frontend."""
-
-    socket: Path
-    port: int
-
-    def process(self) -> HaproxyProcess:
-        """Ask it who it is."""
-        return HaproxyProcess.at(str(self.socket))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,58 +79,6 @@ class Stage:
         if done.code != 0:
             raise DemoError(f"`reconciler slots` failed: {done.stderr.strip()[-800:]}")
         return done.stdout
-
-
-def chosen_port(usual: int) -> int:
-    """Return the usual port where it is free, else any."""
-    with contextlib.suppress(OSError):
-        return free_port(usual)
-    return free_port()
-
-
-def environment(folder: Path, port: int) -> dict[str, str]:
-    """Return base.cfg's parameters: every port on loopback, the socket in the folder."""
-    return {
-        **os.environ,
-        "HAPROXY_SOCKET": str(folder / "admin.sock"),
-        "HAPROXY_HTTP_BIND": f"127.0.0.1:{port}",
-        "HAPROXY_TCP_BIND": f"127.0.0.1:{free_port()}",
-        "HAPROXY_STATS_BIND": f"127.0.0.1:{free_port()}",
-        "HAPROXY_SORRY_HTTP": f"127.0.0.1:{free_port()}",
-        "HAPROXY_SORRY_TCP": f"127.0.0.1:{free_port()}",
-    }
-
-
-@contextlib.asynccontextmanager
-async def running_haproxy(folder: Path) -> AsyncIterator[Haproxy]:
-    """Start HAProxy on base.cfg, and end it afterwards. Raises DemoError."""
-    binary, log = os.environ.get("HAPROXY", "haproxy"), folder / "haproxy.log"
-    haproxy = Haproxy(socket=folder / "admin.sock", port=chosen_port(8080))
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(binary, "-db", "-f", str(BASE_CFG)),
-            stdout=output,
-            stderr=output,
-            env=environment(folder, haproxy.port),
-        )
-    try:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not _answers(haproxy):
-            if process.returncode is not None or time.monotonic() > deadline:
-                words = log.read_text(encoding="utf-8", errors="replace")[-800:]
-                raise DemoError(f"{binary} does not run:\n{words}")
-            await asyncio.sleep(0.02)
-        yield haproxy
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-
-
-def _answers(haproxy: Haproxy) -> bool:
-    with contextlib.suppress(OSError, KeyError):
-        return bool(haproxy.process().pid)
-    return False
 
 
 async def in_rotation(stage: Stage) -> set[str]:
@@ -231,7 +165,7 @@ async def stay(stage: Stage) -> None:
 
 
 async def demo(screen: Screen, *, stays: bool) -> None:
-    """Run the whole demo and end all of it. Raises DemoError or DaemonError."""
+    """Run the whole demo and end all of it. Raises what ``main`` catches."""
     screen.show(WHY)
     folder = Path(tempfile.mkdtemp(prefix="slots-"))
     stamp = FileStamp.of(BASE_CFG)
@@ -282,7 +216,7 @@ async def main() -> int:
     screen = Screen()
     try:
         await demo(screen, stays=options.stay)
-    except (DemoError, DaemonError) as error:
+    except (DemoError, DaemonError, HaproxyError) as error:
         screen.error(f"the demo failed: {error}")
         return 1
     except asyncio.CancelledError:

@@ -8,12 +8,13 @@ written to every open stream.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from typing import Unpack
 
 from tests.scripted_engine.events import EventLog
 from tests.scripted_engine.model import (
     Addresses,
     Network,
+    Options,
     ScriptedContainer,
     digest,
     loopback_address,
@@ -67,45 +68,31 @@ class Control:
         """Return the network of that name, made if it is new."""
         return self.networks.setdefault(name, Network(name, driver))
 
-    def create(
-        self,
-        name: str,
-        *,
-        labels: Mapping[str, str] | None = None,
-        image: str = "scripted:1",
-        address: str | None = None,
-        ports: Iterable[int | str] = (8000,),
-        published: Mapping[str, int] | None = None,
-        networks: Mapping[str, str | Addresses] | None = None,
-        network_mode: str | None = None,
-        health: str | None = None,
-        stop_signal: str = "",
-        stop_timeout: int | None = None,
-    ) -> ScriptedContainer:
-        """Make a container that does not run yet.
+    def create(self, name: str, **options: Unpack[Options]) -> ScriptedContainer:
+        """Make a container that does not run yet; see ``Options``.
 
-        ``networks`` maps network names to an address each ("" for none); without it the
-        container is on ``demo_default``, at ``address`` or the next free loopback address.
         Raises ValueError where the name is taken.
         """
         if name in self._by_name:
             raise ValueError(f"the container name {name!r} is taken")
+        networks = options.get("networks")
         if networks is None:
-            networks = {DEFAULT_NETWORK: address or self.next_address()}
+            address = options.get("address") or self.next_address()
+            networks = {DEFAULT_NETWORK: address}
         self._made += 1
         container = ScriptedContainer(
             id=digest("container", self._made, name),
             name=name,
-            image=image,
-            labels=dict(labels or {}),
+            image=options.get("image", "scripted:1"),
+            labels=dict(options.get("labels", {})),
             created_ns=time.time_ns(),
-            ports=port_names(ports),
-            published=dict(published or {}),
-            networks={each: _addresses(text) for each, text in networks.items()},
-            network_mode=network_mode or next(iter(networks), "none"),
-            health=health,
-            stop_signal=stop_signal,
-            stop_timeout=stop_timeout,
+            ports=port_names(options.get("ports", (8000,))),
+            published=dict(options.get("published", {})),
+            networks={each: _addresses(given) for each, given in networks.items()},
+            network_mode=options.get("network_mode", next(iter(networks), "none")),
+            health=options.get("health"),
+            stop_signal=options.get("stop_signal", ""),
+            stop_timeout=options.get("stop_timeout"),
         )
         for network in container.networks:
             self.network(network, "host" if network == "host" else "bridge")
@@ -127,49 +114,17 @@ class Control:
         self._emit(container, "start")
         return container
 
-    def run(
-        self,
-        name: str,
-        *,
-        labels: Mapping[str, str] | None = None,
-        image: str = "scripted:1",
-        address: str | None = None,
-        ports: Iterable[int | str] = (8000,),
-        published: Mapping[str, int] | None = None,
-        networks: Mapping[str, str | Addresses] | None = None,
-        network_mode: str | None = None,
-        health: str | None = None,
-        stop_signal: str = "",
-        stop_timeout: int | None = None,
-    ) -> ScriptedContainer:
-        """Create and start, as ``docker run -d``. ``health`` is what it starts with."""
-        container = self.create(
-            name,
-            labels=labels,
-            image=image,
-            address=address,
-            ports=ports,
-            published=published,
-            networks=networks,
-            network_mode=network_mode,
-            health=health,
-            stop_signal=stop_signal,
-            stop_timeout=stop_timeout,
-        )
-        return self.begin(container, health=health)
+    def run(self, name: str, **options: Unpack[Options]) -> ScriptedContainer:
+        """Create and start, as ``docker run -d``; ``health`` is what it starts with."""
+        container = self.create(name, **options)
+        return self.begin(container, health=container.health)
 
     def run_many(
-        self,
-        count: int,
-        *,
-        prefix: str = "web",
-        labels: Mapping[str, str] | None = None,
-        health: str | None = None,
+        self, count: int, *, prefix: str = "web", **options: Unpack[Options]
     ) -> list[ScriptedContainer]:
         """Run ``count`` alike containers, named ``prefix-1`` on."""
         return [
-            self.run(f"{prefix}-{number}", labels=labels, health=health)
-            for number in range(1, count + 1)
+            self.run(f"{prefix}-{number}", **options) for number in range(1, count + 1)
         ]
 
     def signal(
@@ -237,6 +192,18 @@ class Control:
         container = self.find(ref)
         container.health = status
         self._emit(container, f"health_status: {status}")
+
+    def probe(self, ref: str | ScriptedContainer) -> None:
+        """Emit what one run of a HEALTHCHECK emits: three events that change nothing."""
+        container = self.find(ref)
+        exec_id = digest("exec", container.id)
+        for action in ("exec_create: /bin/true", "exec_start: /bin/true"):
+            self._emit(container, action, execID=exec_id)
+        self._emit(container, "exec_die", execID=exec_id, exitCode="0")
+
+    def restarting(self, ref: str | ScriptedContainer, exit_code: int = 1) -> None:
+        """Let it die under ``restart: always``; ``begin`` is its next try."""
+        self.die(ref, exit_code).state = "restarting"
 
     def connect(
         self, ref: str | ScriptedContainer, network: str, address: str | None = None

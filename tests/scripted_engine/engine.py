@@ -125,7 +125,7 @@ class ScriptedEngine(Control):
         if rule is not None and rule.fault is Fault.STALL:
             await rule.released.wait()
         if request.path == "/events" and (rule is None or rule.fault is not Fault.FAIL):
-            return await self._serve_events(request, reader, writer)
+            return await self._serve_events(request, rule, reader, writer)
         return await self._serve_answer(request, rule, writer)
 
     async def _serve_answer(
@@ -147,6 +147,7 @@ class ScriptedEngine(Control):
     async def _serve_events(
         self,
         request: Request,
+        rule: Rule | None,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
@@ -157,6 +158,8 @@ class ScriptedEngine(Control):
             return True
         writer.write(stream_head())
         stream = Stream(lambda line: writer.write(chunk(line)), filters)
+        if rule is not None and rule.fault is Fault.CUT:
+            stream.end(is_clean=False)
         await self._follow(stream, request, reader)
         if stream.is_clean:
             writer.write(LAST_CHUNK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,27 @@ class Addresses:
     def parse(cls, text: str) -> Addresses:
         """Read one address of either family, or empty text for none."""
         return cls(ipv6=text) if ":" in text else cls(ipv4=text)
+
+
+class Options(TypedDict, total=False):
+    """What ``run`` and ``create`` take of a container beside its name.
+
+    ``networks`` maps network names to an address each ("" for none); without it the
+    container is on ``demo_default``, at ``address`` or the next free loopback address.
+    ``ports`` are exposed (8000 unless given), ``published`` maps ``8000/tcp`` to a port of
+    127.0.0.1. ``health`` is None without a HEALTHCHECK.
+    """
+
+    labels: Mapping[str, str]
+    image: str
+    address: str
+    ports: Iterable[int | str]
+    published: Mapping[str, int]
+    networks: Mapping[str, str | Addresses]
+    network_mode: str
+    health: str | None
+    stop_signal: str
+    stop_timeout: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +95,11 @@ class ScriptedContainer:
     def is_up(self) -> bool:
         """Whether its process exists: running, or frozen by pause."""
         return self.state in {"running", "paused"}
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is in the list without ``all``: one that restarts counts as up."""
+        return self.is_up or self.state == "restarting"
 
     @property
     def address(self) -> str:

@@ -67,7 +67,7 @@ def _list(control: Control, request: Request) -> Answer:
     listed = (
         _listed(control, container, now_ns)
         for container in control.containers
-        if is_all or filters.has("status") or container.is_up
+        if is_all or filters.has("status") or container.is_listed
     )
     lines = [each.line for each in listed if filters.match_entry(each.entry)]
     return Answer(200, b"[" + b",".join(lines) + b"]\n")

@@ -257,14 +257,14 @@ def test_ten_thousand_containers_are_listed_within_a_second(tmp_path: Path) -> N
     engine = ScriptedEngine(tmp_path / "docker.sock")
     engine.run_many(10_000)
     request = Request("GET", "/containers/json", {})
-    taken = []
+    bodies, taken = [], []
     for _ in range(3):
         started = time.process_time()
-        listed = answer(engine, request)
+        bodies.append(answer(engine, request).body)
         taken.append(time.process_time() - started)
 
     assert min(taken) < 1.0
-    assert len({entry["Id"] for entry in json.loads(listed.body)}) == 10_000
+    assert len({entry["Id"] for entry in json.loads(bodies[0])}) == 10_000
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,37 @@ async def test_ended_stream_is_a_normal_end(
         assert await take(stream, 1) == []
 
 
+async def test_a_cut_event_stream_ends_at_once(
+    engine: ScriptedEngine, client: docker.APIClient
+) -> None:
+    """The fault hits the stream that is being opened, and the next one lives."""
+    engine.faults.cut("/events")
+
+    seen = await asyncio.to_thread(lambda: list(client.events(decode=True)))
+
+    assert seen == []
+    assert engine.requests.routes["/events"] == 1
+
+
+async def test_a_health_probe_is_three_events(
+    engine: ScriptedEngine, events: Events
+) -> None:
+    """The engine's own noise: a client that asked for starts is spared it."""
+    engine.run("web-1")
+    everything, starts = await events(), await events(filters={"event": ["start"]})
+    engine.probe("web-1")
+    engine.restarting("web-1")
+    engine.begin("web-1")
+
+    assert actions(await take(everything, 4)) == [
+        "container exec_create: /bin/true",
+        "container exec_start: /bin/true",
+        "container exec_die",
+        "container die",
+    ]
+    assert actions(await take(starts, 1)) == ["container start"]
+
+
 async def test_lost_doubled_and_reordered_events(
     engine: ScriptedEngine, events: Events
 ) -> None:

@@ -29,9 +29,7 @@ class Proxy(Protocol):
         Raises RuntimeSocketError; never returns part of a table.
         """
 
-    async def apply(
-        self, actions: Sequence[Action]
-    ) -> list[RuntimeSocketError | None]:
+    async def apply(self, actions: Sequence[Action]) -> list[RuntimeSocketError | None]:
         """Do these actions in order; return, for each, None or why HAProxy refused it.
 
         Raises RuntimeSocketError where the conversation itself broke: then any prefix of

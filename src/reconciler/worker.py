@@ -41,6 +41,7 @@ class WorkerStatus:
     """What is known of one HAProxy, for health, metrics and views."""
 
     name: str
+    slot_prefix: str = "slot"
     is_reached: bool = False
     has_converged: bool = False
     error: str | None = None
@@ -109,7 +110,7 @@ class Worker:
         self._must_observe = "start"
         self._failures = 0
         self._is_busy_waiting = False
-        self.status = WorkerStatus(name=proxy.name)
+        self.status = WorkerStatus(name=proxy.name, slot_prefix=settings.slot_prefix)
 
     def wake(self, backends: set[str | None], *, at: float | None) -> None:
         """Something changed for these backends (None: for claims without one)."""

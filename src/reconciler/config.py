@@ -1,0 +1,85 @@
+"""Settings: one frozen value, made at the edge from flags, environment and a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconciler.core.base_cfg import default_ports
+from reconciler.errors import ConfigError, quoted
+
+
+DEFAULT_HAPROXY = "unix:///run/haproxy/admin.sock"
+DEFAULT_LISTEN = "127.0.0.1:9700"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything an operator can choose."""
+
+    haproxy: tuple[str, ...] = (DEFAULT_HAPROXY,)
+    """Runtime sockets, each of one HAProxy: unix:///PATH, tcp://HOST:PORT or
+    master+unix:///PATH."""
+    docker: str | None = None
+    """The engine, as in DOCKER_HOST; None takes the environment's, else the usual socket."""
+    projects: tuple[str, ...] = ()
+    """Compose projects whose service names count as backend names. Empty: the reconciler's
+    own project where it runs in one, else all."""
+    network: str | None = None
+    """The network whose addresses HAProxy dials. None: the one shared with us."""
+    slot_prefix: str = "slot"
+    """Servers named so, plus a number, are slots. All others are never touched."""
+    backend_ports: Mapping[str, int] = field(default_factory=dict)
+    """Default port by backend, for containers that tell none."""
+    base_cfg: Path | None = None
+    """HAProxy's configuration, read for the ports on its server-template lines."""
+    resync_seconds: float = 30.0
+    """How often everything is read again in case an event was missed: cheap, so often."""
+    listen: tuple[str, int] | None = ("127.0.0.1", 9700)
+    """Where metrics and health are served; None serves nothing."""
+    log_format: str = "text"
+    log_level: str = "info"
+
+    def default_ports(self) -> dict[str, int]:
+        """Return the default port by backend. Raises ConfigError: base_cfg is unreadable."""
+        ports = {}
+        if self.base_cfg is not None:
+            try:
+                text = self.base_cfg.read_text(encoding="utf-8", errors="replace")
+            except OSError as error:
+                raise ConfigError(
+                    f"base-cfg {quoted(self.base_cfg)} cannot be read: {error.strerror}; "
+                    "give the path of HAProxy's configuration, or leave the option out"
+                ) from error
+            ports = default_ports(text, self.slot_prefix)
+        return ports | dict(self.backend_ports)
+
+
+def read_toml(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return a configuration file's values by option name.
+
+    ``keys`` maps each accepted key to the option it sets. Raises ConfigError, naming the
+    file and the key, where it cannot be read, does not parse or has an unknown key.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"config file {quoted(path)} cannot be read: {error.strerror}"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config file {quoted(path)} is not TOML: {error}") from error
+    values = {}
+    for key, value in document.items():
+        option = keys.get(key.replace("_", "-"))
+        if option is None:
+            accepted = ", ".join(sorted(keys))
+            raise ConfigError(
+                f"config file {quoted(path)} has an unknown key {quoted(key)}; "
+                f"accepted keys: {accepted}"
+            )
+        values[option] = value
+    return values

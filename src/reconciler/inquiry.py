@@ -1,0 +1,146 @@
+"""Read everything once: what the commands that look need. Works with no daemon running."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.app import context_for, rules_for
+from reconciler.config import Settings
+from reconciler.core.claims import ClaimTable
+from reconciler.core.model import Container, Desired, Observed, Plan, ServerRef, Unplaced
+from reconciler.core.plan import plan, slots_of
+from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
+from reconciler.discovery.engine import Engine
+from reconciler.discovery.own import own_container_id
+from reconciler.errors import DiscoveryError, RuntimeSocketError
+from reconciler.haproxy.proxy import RuntimeProxy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyWorld:
+    """One HAProxy as read, and what a pass would do to it."""
+
+    name: str
+    observed: Observed | None = None
+    readings: Mapping[ServerRef, Reading] = field(default_factory=dict)
+    desired: Desired = field(default_factory=Desired)
+    plan: Plan = field(default_factory=Plan)
+    error: RuntimeSocketError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Docker and every HAProxy at one moment."""
+
+    settings: Settings
+    claims: ClaimTable
+    proxies: tuple[ProxyWorld, ...]
+    engine_error: DiscoveryError | None = None
+
+    @property
+    def errors(self) -> list[DiscoveryError | RuntimeSocketError]:
+        """Whatever could not be read."""
+        found: list[DiscoveryError | RuntimeSocketError] = []
+        if self.engine_error is not None:
+            found.append(self.engine_error)
+        return found + [p.error for p in self.proxies if p.error is not None]
+
+    def slot_rows(self) -> list[SlotRow]:
+        """Return a row for every slot of every HAProxy that was read."""
+        rows = []
+        for proxy in self.proxies:
+            if proxy.observed is None:
+                continue
+            endpoints = [e for some in proxy.desired.endpoints.values() for e in some]
+            rows += slot_rows(
+                proxy.name,
+                proxy.observed.backends,
+                prefix=self.settings.slot_prefix,
+                tenants=Tenants(self.claims.containers.values(), endpoints),
+                readings=proxy.readings,
+            )
+        return rows
+
+    def unplaced(self) -> list[tuple[str, Unplaced]]:
+        """Return who has no slot, with the HAProxy that has none for them."""
+        return [(proxy.name, one) for proxy in self.proxies for one in proxy.plan.unplaced]
+
+
+async def read_world(settings: Settings) -> World:
+    """Read Docker and every HAProxy, all at once. What cannot be read becomes an error.
+
+    Raises ConfigError for wrong settings.
+    """
+    proxies = [RuntimeProxy(address) for address in settings.haproxy]
+    engine = Engine(settings.docker)
+    find_context = context_for(settings, own_container_id())
+    try:
+        containers, *readings = await asyncio.gather(
+            _containers(engine), *(_observed(proxy) for proxy in proxies)
+        )
+    finally:
+        await asyncio.gather(*(proxy.aclose() for proxy in proxies))
+        await engine.aclose()
+    by_id: dict[str, Container] = {}
+    engine_error = None
+    if isinstance(containers, DiscoveryError):
+        engine_error = containers
+    else:
+        by_id = {c.id: c for c in containers if c.is_running}
+    claims = ClaimTable(find_context(by_id))
+    claims.update(by_id)
+    return World(
+        settings=settings,
+        claims=claims,
+        proxies=tuple(
+            _planned(settings, claims, world, is_known=engine_error is None)
+            for world in readings
+        ),
+        engine_error=engine_error,
+    )
+
+
+async def _containers(engine: Engine) -> list[Container] | DiscoveryError:
+    try:
+        return await engine.containers()
+    except DiscoveryError as error:
+        return error
+
+
+async def _observed(proxy: RuntimeProxy) -> ProxyWorld:
+    try:
+        observed = await proxy.observe(with_connections=True)
+        rows = await proxy.client.stats()
+    except RuntimeSocketError as error:
+        return ProxyWorld(name=proxy.name, error=error)
+    readings = {
+        ServerRef(row.proxy, row.server): Reading(
+            sessions=row.sessions, check=row.check_status or None
+        )
+        for row in rows
+    }
+    return ProxyWorld(name=proxy.name, observed=observed, readings=readings)
+
+
+def _planned(
+    settings: Settings, claims: ClaimTable, world: ProxyWorld, *, is_known: bool
+) -> ProxyWorld:
+    """Add what is desired and what a pass would do; nothing where Docker is unknown."""
+    observed = world.observed
+    if observed is None or not is_known:
+        return world
+    backends = {
+        name
+        for name, servers in observed.backends.items()
+        if slots_of(servers.values(), settings.slot_prefix)
+    }
+    desired = claims.desired(backends)
+    return ProxyWorld(
+        name=world.name,
+        observed=observed,
+        readings=world.readings,
+        desired=desired,
+        plan=plan(desired, observed, rules_for(settings)(observed.process)),
+    )

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from reconciler.app import context_for, rules_for
 from reconciler.config import Settings
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Container, Desired, Observed, Plan, ServerRef, Unplaced
+from reconciler.core.model import (
+    Cause,
+    Container,
+    Desired,
+    Observed,
+    Plan,
+    ServerRef,
+    Unplaced,
+)
 from reconciler.core.plan import plan, slots_of
 from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
 from reconciler.discovery.engine import Engine
@@ -64,8 +72,17 @@ class World:
         return rows
 
     def unplaced(self) -> list[tuple[str, Unplaced]]:
-        """Return who has no slot, with the HAProxy that has none for them."""
-        return [(proxy.name, one) for proxy in self.proxies for one in proxy.plan.unplaced]
+        """Return who has no slot, with the HAProxy that has none for them.
+
+        A backend that one HAProxy lacks and another has is no news.
+        """
+        known = {name for proxy in self.proxies for name in proxy.desired.endpoints}
+        return [
+            (proxy.name, one)
+            for proxy in self.proxies
+            for one in proxy.plan.unplaced
+            if one.cause is not Cause.UNKNOWN_BACKEND or one.backend not in known
+        ]
 
 
 async def read_world(settings: Settings) -> World:
@@ -77,14 +94,15 @@ async def read_world(settings: Settings) -> World:
     engine = Engine(settings.docker)
     find_context = context_for(settings, own_container_id())
     try:
-        containers, *readings = await asyncio.gather(
-            _containers(engine), *(_observed(proxy) for proxy in proxies)
-        )
+        async with asyncio.TaskGroup() as tasks:
+            listing = tasks.create_task(_containers(engine))
+            observing = [tasks.create_task(_observed(proxy)) for proxy in proxies]
     finally:
         await asyncio.gather(*(proxy.aclose() for proxy in proxies))
         await engine.aclose()
     by_id: dict[str, Container] = {}
     engine_error = None
+    containers = listing.result()
     if isinstance(containers, DiscoveryError):
         engine_error = containers
     else:
@@ -95,8 +113,8 @@ async def read_world(settings: Settings) -> World:
         settings=settings,
         claims=claims,
         proxies=tuple(
-            _planned(settings, claims, world, is_known=engine_error is None)
-            for world in readings
+            _planned(settings, claims, task.result(), is_known=engine_error is None)
+            for task in observing
         ),
         engine_error=engine_error,
     )
@@ -112,7 +130,7 @@ async def _containers(engine: Engine) -> list[Container] | DiscoveryError:
 async def _observed(proxy: RuntimeProxy) -> ProxyWorld:
     try:
         observed = await proxy.observe(with_connections=True)
-        rows = await proxy.client.stats()
+        rows = await proxy.client.show_stat()
     except RuntimeSocketError as error:
         return ProxyWorld(name=proxy.name, error=error)
     readings = {
@@ -144,3 +162,15 @@ def _planned(
         desired=desired,
         plan=plan(desired, observed, rules_for(settings)(observed.process)),
     )
+
+
+async def find_container(settings: Settings, name: str) -> Container | None:
+    """Return a container by name or id, running or not; None where there is none.
+
+    Raises DockerUnavailableError.
+    """
+    engine = Engine(settings.docker)
+    try:
+        return await engine.container(name)
+    finally:
+        await engine.aclose()

@@ -39,7 +39,7 @@ _WORST_HARMLESS = 4
 """Syslog's *warning*. HAProxy answers a successful ``set server … addr`` with it."""
 
 _ADDRESS_SET = ("IP changed", "port changed", "no need to change", "nothing changed")
-_ADDRESS_NOT_SET = ("can't change", "problem converting", "not change")
+_ADDRESS_NOT_SET = ("can't change", "problem converting")
 
 _REFUSALS: tuple[tuple[str, type[CommandRejectedError]], ...] = (
     ("Permission denied", PermissionDeniedError),
@@ -108,8 +108,13 @@ def query_refusal(reply: Reply, purpose: str) -> CommandRejectedError | None:
 
 
 def answered(reply: Reply) -> Reply:
-    """Return a question's reply. Raises the CommandRejectedError that it is otherwise."""
-    refusal = query_refusal(reply, f"run {quoted(reply.command)}")
+    """Return a reply that is no refusal. Raises the CommandRejectedError that it is otherwise.
+
+    For any command: a question, or a setter that is no action of ours.
+    """
+    is_setter = reply.command.startswith("set server ")
+    judge = setter_refusal if is_setter else query_refusal
+    refusal = judge(reply, f"run {quoted(reply.command)}")
     if refusal is not None:
         raise refusal
     return reply

@@ -1,0 +1,267 @@
+"""The options every command shares: flag over environment over ``--config`` file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from reconciler.config import DEFAULT_HAPROXY, DEFAULT_LISTEN, Settings, read_toml
+from reconciler.errors import ConfigError, quoted
+from reconciler.haproxy.address import Address
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_MAX_PORT = 65535
+
+
+class HaproxyUrl(click.ParamType[str]):
+    """The address of a runtime socket."""
+
+    name = "url"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the address as written, once it is understood."""
+        try:
+            Address.parse(value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+class Listen(click.ParamType[tuple[str, int] | None]):
+    """HOST:PORT, or off."""
+
+    name = "host:port"
+
+    def convert(
+        self,
+        value: str | tuple[str, int],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, int] | None:
+        """Return host and port, None for off."""
+        if isinstance(value, tuple):
+            return value
+        if value.lower() in {"off", "none", ""}:
+            return None
+        host, _, port = value.rpartition(":")
+        if not host or _port(port) is None:
+            self.fail(f"{quoted(value)} is not HOST:PORT or off", param, ctx)
+        return host.strip("[]"), int(port)
+
+
+class BackendPort(click.ParamType[tuple[str, int]]):
+    """BACKEND=PORT."""
+
+    name = "backend=port"
+
+    def convert(
+        self,
+        value: str | tuple[str, int],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, int]:
+        """Return the backend and its port."""
+        if isinstance(value, tuple):
+            return value
+        backend, _, port = value.partition("=")
+        if not backend or _port(port) is None:
+            self.fail(
+                f"{quoted(value)} is not BACKEND=PORT with a port from 1 to {_MAX_PORT}",
+                param,
+                ctx,
+            )
+        return backend, int(port)
+
+
+def _port(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_PORT))):
+        return None
+    return int(text) if 0 < int(text) <= _MAX_PORT else None
+
+
+KEYS: Mapping[str, str] = {
+    "haproxy": "haproxy",
+    "docker": "docker",
+    "project": "projects",
+    "network": "network",
+    "slot-prefix": "slot_prefix",
+    "backend-port": "backend_ports",
+    "base-cfg": "base_cfg",
+    "resync": "resync_seconds",
+    "listen": "listen",
+    "log-format": "log_format",
+    "log-level": "log_level",
+}
+"""Keys of the configuration file, and the settings they are."""
+
+_REPEATABLE = frozenset({"haproxy", "projects", "backend_ports"})
+_TEXT = frozenset(KEYS.values()) - _REPEATABLE - {"resync_seconds"}
+
+
+def _read_config(
+    ctx: click.Context, _: click.Parameter, path: Path | None
+) -> Path | None:
+    """Make the file's values the defaults of all other options."""
+    if path is None:
+        return None
+    try:
+        values = read_toml(path, KEYS)
+        ctx.default_map = {
+            option: _from_file(path, option, value) for option, value in values.items()
+        }
+    except ConfigError as error:
+        raise click.UsageError(str(error), ctx) from error
+    return path
+
+
+def _from_file(path: Path, option: str, value: object) -> object:
+    """Return a TOML value in the form the option takes. Raises ConfigError."""
+    key = next(key for key, name in KEYS.items() if name == option)
+    if option == "backend_ports" and isinstance(value, dict):
+        return [f"{backend}={port}" for backend, port in value.items()]
+    if option in _REPEATABLE:
+        listed = value if isinstance(value, list) else [value]
+        if all(isinstance(one, str) for one in listed):
+            return listed
+        accepted = "a string or a list of strings"
+    elif option in _TEXT:
+        if isinstance(value, str):
+            return value
+        accepted = "a string"
+    else:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value
+        accepted = "a number of seconds"
+    raise ConfigError(
+        f"config file {quoted(path)}: {key} is {quoted(value)}: it must be {accepted}"
+    )
+
+
+_OPTIONS = (
+    click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=_read_config,
+        envvar="RECONCILER_CONFIG",
+        help="A TOML file with any of these options as keys.",
+    ),
+    click.option(
+        "--haproxy",
+        type=HaproxyUrl(),
+        multiple=True,
+        default=(DEFAULT_HAPROXY,),
+        show_default=True,
+        envvar="RECONCILER_HAPROXY",
+        help="A HAProxy's runtime socket: unix:///PATH, tcp://HOST:PORT or "
+        "master+unix:///PATH. Repeat for several.",
+    ),
+    click.option(
+        "--docker",
+        envvar="RECONCILER_DOCKER",
+        metavar="URL",
+        help="The Docker engine.  [default: DOCKER_HOST, else the usual socket]",
+    ),
+    click.option(
+        "--project",
+        "projects",
+        multiple=True,
+        envvar="RECONCILER_PROJECT",
+        metavar="NAME",
+        help="A Compose project whose service names count as backend names. Repeat for "
+        "several.  [default: the reconciler's own project if it runs in one, else all]",
+    ),
+    click.option(
+        "--network",
+        envvar="RECONCILER_NETWORK",
+        metavar="NAME",
+        help="The network whose addresses HAProxy dials.  [default: the one network a "
+        "container shares with the reconciler, or its only one]",
+    ),
+    click.option(
+        "--slot-prefix",
+        default="slot",
+        show_default=True,
+        envvar="RECONCILER_SLOT_PREFIX",
+        metavar="TEXT",
+        help="Servers named so, plus a number, are slots. Others are never touched.",
+    ),
+    click.option(
+        "--backend-port",
+        "backend_ports",
+        type=BackendPort(),
+        multiple=True,
+        envvar="RECONCILER_BACKEND_PORT",
+        help="The port of a backend's containers that tell none. Repeat for several.",
+    ),
+    click.option(
+        "--base-cfg",
+        type=click.Path(path_type=Path),
+        envvar="RECONCILER_BASE_CFG",
+        help="HAProxy's configuration: the port on a backend's server-template line "
+        "becomes its default port. Only read.",
+    ),
+)
+
+RUN_OPTIONS = (
+    click.option(
+        "--resync",
+        "resync_seconds",
+        type=click.FloatRange(min=1, max=86400),
+        default=30.0,
+        show_default=True,
+        envvar="RECONCILER_RESYNC",
+        metavar="SECONDS",
+        help="How often everything is read again in case an event was missed.",
+    ),
+    click.option(
+        "--listen",
+        type=Listen(),
+        default=DEFAULT_LISTEN,
+        show_default=True,
+        envvar="RECONCILER_LISTEN",
+        help="Where /metrics, /healthz, /readyz and /api/slots are served, or off.",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        envvar="RECONCILER_LOG_FORMAT",
+        help="How log lines look.",
+    ),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        default="info",
+        show_default=True,
+        envvar="RECONCILER_LOG_LEVEL",
+        help="The least severe log line to print.",
+    ),
+)
+"""Options that only the daemon uses. The other commands accept them, so that one
+environment and one file serve all."""
+
+
+def with_settings(command: Command) -> Command:
+    """Give a command all options, and pass them to it as one ``settings``."""
+
+    @functools.wraps(command)
+    def collected(**arguments: Any) -> object:  # noqa: ANN401 - click's values
+        names = Settings.__dataclass_fields__
+        chosen = {k: arguments.pop(k) for k in list(arguments) if k in names}
+        chosen["backend_ports"] = dict(chosen["backend_ports"])
+        return command(settings=Settings(**chosen), **arguments)
+
+    for option in reversed((*_OPTIONS, *RUN_OPTIONS)):
+        collected = option(collected)
+    return collected  # type: ignore[return-value] # wraps keeps the signature's spirit

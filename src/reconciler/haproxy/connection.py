@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once, forgetting what was not yet written."""
-        if self.failure is None:
+        if self.failure is None and not self.closed.is_set():
             self.failure = ConnectError("the session was closed on our side")
         if self._transport is not None:
             self._transport.abort()

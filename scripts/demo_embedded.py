@@ -18,6 +18,7 @@ import signal
 import sys
 import tempfile
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,12 +96,24 @@ async def wait_in_rotation(stage: Stage, wanted: set[str]) -> None:
             raise DemoError(f"in rotation: {sorted(seen)}; running: {sorted(wanted)}")
 
 
-async def slot_map(stage: Stage) -> str:
-    """Return the slot map of ``web`` as the reconciler prints it, without free slots."""
-    lines = (await stage.slots()).rstrip().splitlines()
-    used = [line for line in lines if " free " not in f"{line} "]
-    free = len(lines) - len(used)
-    return "\n".join(used + ([f"… and {free} free slots"] if free else []))
+async def wait_answering(port: int) -> None:
+    """Return once the first request was answered through HAProxy. Raises DemoError.
+
+    A slot that is ready takes requests only after its first health check.
+    """
+
+    def is_answered() -> bool:
+        # An answer of 400 or more is raised as an OSError, like no answer at all.
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()
+            return True
+        return False
+
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not await asyncio.to_thread(is_answered):
+        if time.monotonic() > deadline:
+            raise DemoError(f"no answer on port {port} within {WAIT_SECONDS} s")
+        await asyncio.sleep(0.05)
 
 
 async def scale_to(stage: Stage, count: int) -> None:
@@ -128,7 +141,7 @@ async def show_settled(stage: Stage, containers: list[ScriptedContainer]) -> Non
     stage.screen.show("then:")
     stage.screen.show("\n".join(settled.lines()))
     stage.screen.show("slot map:")
-    stage.screen.show(await slot_map(stage))
+    stage.screen.show(await stage.slots())
     seen, wanted = set(settled.answered), {each.name for each in containers}
     if seen != wanted:
         raise DemoError(f"answered by {sorted(seen)}, but {sorted(wanted)} run")
@@ -183,6 +196,7 @@ async def demo(screen: Screen, *, stays: bool) -> None:
         ):
             await pool.scale("web", 1)
             await daemon.wait_ready()
+            await wait_answering(haproxy.port)
             before = haproxy.process()
             screen.show(
                 f"http://127.0.0.1:{haproxy.port}/; HAProxy's pid is {before.pid}"

@@ -39,6 +39,7 @@ def container_from_list(entry: Json) -> Container:
         labels=_labels(entry.get("Labels")),
         is_running=state in _RUNNING_STATES,
         is_paused=state == "paused",
+        # A paused container's status does not show its health: "Up 2 seconds (Paused)".
         health=_health_in_status(str(entry.get("Status") or "")),
         network_mode=str((entry.get("HostConfig") or {}).get("NetworkMode") or ""),
         networks=_attachments(entry.get("NetworkSettings")),
@@ -52,13 +53,15 @@ def container_from_inspect(document: Json) -> Container:
     state = document.get("State") or {}
     status = str(state.get("Status") or "")
     settings = document.get("NetworkSettings") or {}
-    health = str((state.get("Health") or {}).get("Status") or "none")
+    # A list does not tell a paused container's health, so neither does this.
+    is_paused = status == "paused"
+    health = "" if is_paused else str((state.get("Health") or {}).get("Status") or "")
     return Container(
         id=_id(document),
         name=str(document.get("Name") or "").removeprefix("/"),
         labels=_labels((document.get("Config") or {}).get("Labels")),
         is_running=status in _RUNNING_STATES,
-        is_paused=status == "paused",
+        is_paused=is_paused,
         health=_health(health),
         network_mode=str((document.get("HostConfig") or {}).get("NetworkMode") or ""),
         networks=_attachments(settings),

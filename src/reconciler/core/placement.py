@@ -96,7 +96,14 @@ def backends_of(container: Container, context: Context) -> Found[list[str]] | Re
         if _BACKEND_NAME.fullmatch(name):
             return Found([name], f"label {BACKEND}")
         return _bad_label(BACKEND, name, "the name of one HAProxy backend")
-    if container.service is None:
+    return _backend_of_service(container, context)
+
+
+def _backend_of_service(
+    container: Container, context: Context
+) -> Found[list[str]] | Refused:
+    service = container.service
+    if service is None:
         return Refused(
             Cause.UNKNOWN_BACKEND,
             f"it has no label {BACKEND} and belongs to no Compose or Swarm service",
@@ -108,7 +115,13 @@ def backends_of(container: Container, context: Context) -> Found[list[str]] | Re
             f"it has no label {BACKEND}, and its service's name only counts in the "
             f"projects covered here ({covered})",
         )
-    return Found([container.service], "its service's name")
+    if not _BACKEND_NAME.fullmatch(service):
+        return Refused(
+            Cause.UNKNOWN_BACKEND,
+            f"its service's name {quoted(service)} cannot be the name of a "
+            f"backend; name one by label {BACKEND}",
+        )
+    return Found([service], "its service's name")
 
 
 def _named_backends(

@@ -1,0 +1,192 @@
+"""The one who watches, in a process of its own: sees the event, then sees the slot ready.
+
+It is told before each container what to do with it:
+
+* ``ours``: from its start event on, ask HAProxy again and again until a slot is in rotation
+  that was not; between containers it is asleep;
+* ``floor``: do the least that could do the job, bare: one inspect, one runtime write with its
+  read-back, on sockets that are open already;
+* ``blind``: only take the event. The reconciler's own figures then tell what watching costs.
+
+All times are nanoseconds of the wall clock, which is the clock of the engine's ``timeNano``.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from docker_socket import DockerSocket, EventSocket
+from runtime_socket import Ready, RuntimeSocket, ready_in
+
+
+RUN_LABEL = "reconciler.bench.run"
+PORT = 8000
+BARE_SERVERS = 64
+PLACEHOLDER = "127.255.255.254"
+POLL_PAUSE_SECONDS = 0.00025
+GIVE_UP_SECONDS = 5.0
+
+
+class ProberError(Exception):
+    """What was waited for did not come, or the prober's process has failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One container: its start event and what followed, in nanoseconds of the wall clock."""
+
+    role: str
+    container_id: str
+    event: int
+    """The engine's own stamp, ``timeNano``."""
+    received: int
+    """The event was here."""
+    inspected: int = 0
+    """The inspect's answer was here (floor)."""
+    ready: int = 0
+    """HAProxy's answer that shows the slot in rotation was here: never too early."""
+    resolution: int = 0
+    """The answer before that one was this much earlier."""
+    polls: int = 0
+    where: Ready | None = None
+
+
+class Prober:
+    """The prober's process, from the side that steers it."""
+
+    def __init__(self, *, docker: str, runtime: str, run: str) -> None:
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, docker, runtime, run), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def expect(self, role: str) -> None:
+        """Say what to do with the next container; returns when it is on the watch."""
+        self._pipe.send(role)
+        self._receive()
+
+    def sighting(self) -> Sighting:
+        """Return what it saw of the container it expects. Raises ProberError."""
+        seen = self._receive()
+        if not isinstance(seen, Sighting):
+            raise ProberError(f"the prober failed: {seen}")
+        return seen
+
+    def _receive(self) -> Any:  # noqa: ANN401 - what a pipe carries
+        if not self._pipe.poll(30.0):
+            raise ProberError("the prober does not answer: did the container start?")
+        try:
+            return self._pipe.recv()
+        except EOFError as error:
+            raise ProberError("the prober's process has ended") from error
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.terminate()
+        self._process.join(5.0)
+
+
+def _serve(pipe: Connection, docker: str, runtime: str, run: str) -> None:
+    filters = {
+        "type": ["container"],
+        "event": ["start"],
+        "label": [f"{RUN_LABEL}={run}"],
+    }
+    watch = _Watch(EventSocket(docker, filters), DockerSocket(docker), runtime)
+    while True:
+        try:
+            role = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        before = watch.haproxy.ready("bench")
+        pipe.send("expecting")
+        try:
+            pipe.send(watch.see(role, before))
+        except Exception as error:  # noqa: BLE001 - the other side raises it
+            pipe.send(repr(error))
+        if role == "floor":
+            watch.tidy()
+
+
+class _Watch:
+    def __init__(self, events: EventSocket, engine: DockerSocket, runtime: str) -> None:
+        self.haproxy = RuntimeSocket(runtime)
+        self._events = events
+        self._engine = engine
+        self._placed = 0
+
+    def see(self, role: str, before: frozenset[Ready]) -> Sighting:
+        """Wait for the start event and follow it as the role says."""
+        event, received = self._events.next()
+        known = {
+            "role": role,
+            "container_id": event["Actor"]["ID"],
+            "event": event["timeNano"],
+            "received": received,
+        }
+        if role == "ours":
+            return Sighting(**known, **self._until_ready(before))
+        if role == "floor":
+            return Sighting(**known, **self._place(event["Actor"]["ID"]))
+        return Sighting(**known)
+
+    def _until_ready(self, before: frozenset[Ready]) -> dict[str, Any]:
+        asked = self.haproxy.ask
+        polls, last, stamp = 0, "", time.time_ns()
+        deadline = stamp + int(GIVE_UP_SECONDS * 1e9)
+        while stamp < deadline:
+            previous = stamp
+            (state,) = asked("show servers state bench")
+            stamp = time.time_ns()
+            polls += 1
+            # Most answers equal the one before: those need not be read.
+            if state != last and (fresh := ready_in(state) - before):
+                (where,) = fresh
+                return {
+                    "ready": stamp,
+                    "resolution": stamp - previous,
+                    "polls": polls,
+                    "where": where,
+                }
+            last = state
+            time.sleep(POLL_PAUSE_SECONDS)
+        raise ProberError(f"no slot was ready within {GIVE_UP_SECONDS:g} s")
+
+    def _place(self, container_id: str) -> dict[str, Any]:
+        """The floor itself: inspect, write, see it."""
+        document = self._engine.get(f"/containers/{container_id}/json")
+        (network,) = document["NetworkSettings"]["Networks"].values()
+        inspected = time.time_ns()
+        self._placed += 1
+        server = f"bare{self._placed % BARE_SERVERS + 1}"
+        wanted = Ready(server, network["IPAddress"], str(PORT))
+        reply = self.haproxy.ask(
+            f"set server floor/{server} addr {wanted.address} port {PORT}",
+            f"set server floor/{server} state ready",
+            "show servers state floor",
+        )[-1]
+        polls = 1
+        while wanted not in ready_in(reply):
+            polls += 1
+            (reply,) = self.haproxy.ask("show servers state floor")
+        return {
+            "inspected": inspected,
+            "ready": time.time_ns(),
+            "polls": polls,
+            "where": wanted,
+        }
+
+    def tidy(self) -> None:
+        """Free the floor's server again; nobody waits for this."""
+        server = f"floor/bare{self._placed % BARE_SERVERS + 1}"
+        self.haproxy.ask(
+            f"set server {server} state maint",
+            f"set server {server} addr {PLACEHOLDER} port {PORT}",
+        )

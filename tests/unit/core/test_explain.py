@@ -1,0 +1,154 @@
+"""Every rule with its evidence: why a container is where it is, or why it is nowhere."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from tests.fakes.containers import container, free_slot, observed, static_server
+
+from reconciler.core.desired import claims_of, desired_from
+from reconciler.core.explain import ProxyPart, Step, explained
+from reconciler.core.model import AdminState, Attachment, Container, Health, Server
+from reconciler.core.placement import Context
+from reconciler.core.plan import Rules, plan
+
+
+ANYWHERE = Context()
+HOME = dataclasses.replace(
+    free_slot(1, has_check=True),
+    address="10.0.0.1",
+    admin=AdminState.READY,
+    is_up=True,
+)
+
+
+def part(*servers: Server, containers: list[Container] | None = None) -> ProxyPart:
+    """Return a HAProxy with these servers in backend web, and these containers to place."""
+    found = observed({"web": {server.ref.server: server for server in servers}})
+    claims = [c for one in containers or [] for c in claims_of(one, ANYWHERE)]
+    desired = desired_from(claims, {"web"})
+    return ProxyPart(
+        name="unix:///a",
+        observed=found,
+        endpoints=desired.endpoints.get("web", ()),
+        plan=plan(desired, found, Rules()),
+        slot_prefix="slot",
+    )
+
+
+def verdicts(steps: list[Step]) -> list[tuple[str, bool]]:
+    """Return each rule and whether it passes."""
+    return [(step.rule, step.passes) for step in steps]
+
+
+def last_words(one: Container, *servers: Server) -> str:
+    """Return the evidence on the slot of a container among these servers."""
+    step = explained(one, ANYWHERE, [part(*servers, containers=[one])])[-1]
+    assert step.rule == "slot in unix:///a"
+    return step.evidence
+
+
+def test_a_placed_container_passes_every_rule_in_order() -> None:
+    """The rules come in the order they decide, each with a value and where it is from."""
+    one = container()
+
+    steps = explained(one, ANYWHERE, [part(HOME, containers=[one])])
+
+    assert verdicts(steps) == [
+        ("running", True),
+        ("enabled", True),
+        ("backend", True),
+        ("address", True),
+        ("port in web", True),
+        ("weight in web", True),
+        ("health", True),
+        ("slot in unix:///a", True),
+    ]
+    assert [step.evidence for step in steps[2:5]] == [
+        "web (its service's name)",
+        "10.0.0.1 (its only network, demo_default)",
+        "8000 (the only TCP port it exposes)",
+    ]
+    assert steps[-1].evidence == "web/slot1 is ready, weight 1"
+
+
+@pytest.mark.parametrize(
+    ("one", "rule", "words"),
+    [
+        (container(is_running=False), "running", "start it"),
+        (container(is_paused=True), "running", "unpause it"),
+        (container(labels={"haproxy.enable": "no"}), "enabled", "remove it"),
+        (container(labels={"haproxy.enable": "?"}), "enabled", "true or false"),
+        (container(labels={"haproxy.backend": "a b"}), "backend", '"a b"'),
+        (container(networks=[]), "address", "on no network"),
+        (container(tcp_ports=()), "port in web", "haproxy.port"),
+        (container(labels={"haproxy.weight": "-1"}), "weight in web", '"-1"'),
+        (container(health=Health.STARTING), "health", "waits until it has"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_the_rule_that_keeps_a_container_out(
+    one: Container, rule: str, words: str
+) -> None:
+    """Exactly one rule fails, and its evidence says what to do."""
+    steps = explained(one, ANYWHERE, [part(HOME)])
+
+    [failed] = [step for step in steps if not step.passes]
+    assert failed.rule == rule
+    assert words in failed.evidence
+
+
+def test_no_slot_left() -> None:
+    """A container that waits for a slot learns how to get more."""
+    other = dataclasses.replace(HOME, address="10.0.0.9")
+    old, young = container(9), container(10)
+
+    step = explained(young, ANYWHERE, [part(other, containers=[old, young])])[-1]
+
+    assert step.passes is False
+    assert "all 1 slots of backend web are taken" in step.evidence
+    assert "server-template" in step.evidence
+
+
+def test_no_such_backend() -> None:
+    """A backend without slots is named."""
+    assert "no backend web with slots" in last_words(container(), static_server())
+
+
+def test_not_placed_yet() -> None:
+    """A container that the next pass will place asks whether the daemon runs."""
+    assert "is the daemon running?" in last_words(container(), free_slot(1))
+
+
+def test_down() -> None:
+    """A slot whose check fails points at the check."""
+    down = dataclasses.replace(HOME, is_up=False)
+
+    assert "HAProxy's own check does not pass" in last_words(container(), down)
+
+
+def test_an_operators_drain_is_told_from_ours() -> None:
+    """A kept weight is an operator's decision; weight 0 on an unhealthy one is ours."""
+    theirs = dataclasses.replace(HOME, admin=AdminState.DRAIN)
+    ours = dataclasses.replace(theirs, weight=0)
+
+    assert "an operator put it there" in last_words(container(), theirs)
+    sick = container(health=Health.UNHEALTHY)
+    assert "gets no new sessions while unhealthy" in last_words(sick, ours)
+
+
+def test_every_backend_and_haproxy_is_explained() -> None:
+    """A container in two backends has port, weight and slot explained for both."""
+    labels = {"haproxy.backends.api.port": "1", "haproxy.backends.web.port": "2"}
+    two_networks = [Attachment(network="n", ipv4="10.0.0.1")]
+    one = container(labels=labels, networks=two_networks)
+
+    steps = explained(one, ANYWHERE, [part(HOME), part(HOME)])
+
+    rules = [step.rule for step in steps]
+    assert [rule for rule in rules if rule.startswith("port")] == [
+        "port in api",
+        "port in web",
+    ]
+    assert rules.count("slot in unix:///a") == 4

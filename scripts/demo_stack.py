@@ -87,12 +87,8 @@ def in_rotation() -> set[str]:
 
 
 def slot_map() -> str:
-    """Return the slot map of `web` as the reconciler prints it, without the free slots."""
-    text = stack("exec", "-T", "reconciler", "reconciler", "slots", "--backend", "web")
-    lines = text.rstrip().splitlines()
-    used = [line for line in lines if " free " not in f"{line} "]
-    free = len(lines) - len(used)
-    return "\n".join(used + ([f"… and {free} free slots"] if free else []))
+    """Return the slot map of `web` as the reconciler prints it."""
+    return stack("exec", "-T", "reconciler", "reconciler", "slots", "--backend", "web")
 
 
 def haproxy_process() -> HaproxyProcess:

@@ -13,6 +13,7 @@ from reconciler.core.model import Container
 _MOUNTED_FROM = re.compile(
     r"/containers/([0-9a-f]{64})/(?:hostname|hosts|resolv\.conf)"
 )
+_WHOLE_ID = 64
 _SHORT_ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -38,6 +39,6 @@ def own_container(
     """Return our own container among the running ones, None if it is not there."""
     if own_id is None:
         return None
-    if own_id in containers:
-        return containers[own_id]
+    if own_id in containers or len(own_id) == _WHOLE_ID:
+        return containers.get(own_id)
     return next((c for c in containers.values() if c.id.startswith(own_id)), None)

@@ -55,13 +55,21 @@ def print_slots(
         out.print(Text(f"{backend}", style="bold"), _summary(slots, left_out))
         shown = [row for row in slots if with_free or row.state != FREE]
         if shown:
-            out.print(_slot_table(shown))
+            _print_table(out, _slot_table(shown))
         out.print()
     if unplaced:
         out.print(Text("not placed", style="bold red"))
         for haproxy, one in unplaced:
             name = f"{one.backend or '?'} ← {one.tenant.container}"
             out.print(Text(f"  {name}: {one.reason} ({haproxy})"))
+
+
+def _print_table(out: Console, table: Table) -> None:
+    """Print a table without the spaces that would fill its last column."""
+    with out.capture() as captured:
+        out.print(table)
+    for line in captured.get().splitlines():
+        out.out(line.rstrip(), highlight=False)
 
 
 def _summary(slots: Sequence[SlotRow], left_out: int) -> Text:
@@ -130,7 +138,7 @@ def print_steps(out: Console, title: str, steps: Iterable[Step]) -> None:
     for step in steps:
         word = Text("yes", style="green") if step.passes else Text("no", style="red")
         table.add_row(Text("  ") + word, step.rule, Text(step.evidence))
-    out.print(table)
+    _print_table(out, table)
 
 
 _VERDICT_STYLES = {

@@ -14,6 +14,7 @@ from reconciler.core.model import (
     Server,
 )
 from reconciler.core.placement import (
+    BACKEND,
     Context,
     Found,
     Refused,
@@ -60,15 +61,36 @@ def explained(
     steps.append(
         Step(rule="backend", passes=True, evidence=f"{listed} ({backends.how})")
     )
+    parts = list(proxies)
+    missing = [name for name in backends.value if not _is_anywhere(name, parts)]
+    if parts and missing:
+        return [*steps, _missing_step(missing[0], parts)]
     steps.append(_step("address", address_of(container, context)))
     for backend in backends.value:
         steps.append(_step(f"port in {backend}", port_of(container, backend, context)))
         steps.append(_step(f"weight in {backend}", weight_of(container, backend)))
     steps.append(_step("health", rotation_of(container)))
     if all(step.passes for step in steps):
-        for proxy in proxies:
+        for proxy in parts:
             steps += [_slot_step(container, name, proxy) for name in backends.value]
     return steps
+
+
+def _is_anywhere(backend: str, proxies: Iterable[ProxyPart]) -> bool:
+    return any(
+        slots_of(proxy.observed.backends.get(backend, {}).values(), proxy.slot_prefix)
+        for proxy in proxies
+    )
+
+
+def _missing_step(backend: str, proxies: Iterable[ProxyPart]) -> Step:
+    asked = ", ".join(proxy.name for proxy in proxies)
+    return Step(
+        rule="slots",
+        passes=False,
+        evidence=f"no backend {backend} with slots in {asked}: give label {BACKEND}, or "
+        "add a server-template line to that backend",
+    )
 
 
 def _own_steps(container: Container) -> Iterator[Step]:

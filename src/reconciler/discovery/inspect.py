@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +28,35 @@ _HEALTH_IN_STATUS = (
 )
 
 
+@contextmanager
+def _readable(document: Json) -> Iterator[None]:
+    """Turn what reading JSON of another shape raises into a DiscoveryError."""
+    try:
+        yield
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        raise DiscoveryError(
+            f"docker described something in an unknown form: {quoted(document)} "
+            f"({quoted(error)}); is that a docker engine?"
+        ) from error
+
+
 def container_from_list(entry: Json) -> Container:
     """Return the container of one entry of ``GET /containers/json``.
 
-    Raises DiscoveryError where the entry has no id: then nothing of it can be trusted.
+    Raises DiscoveryError where the entry has no id, or is not what the API describes: then
+    nothing of it can be trusted.
     """
+    with _readable(entry):
+        return _from_list(entry)
+
+
+def _from_list(entry: Json) -> Container:
     state = str(entry.get("State") or "")
     return Container(
         id=_id(entry),
@@ -50,6 +75,11 @@ def container_from_list(entry: Json) -> Container:
 
 def container_from_inspect(document: Json) -> Container:
     """Return the container of ``GET /containers/{id}/json``. Raises DiscoveryError."""
+    with _readable(document):
+        return _from_inspect(document)
+
+
+def _from_inspect(document: Json) -> Container:
     state = document.get("State") or {}
     status = str(state.get("Status") or "")
     settings = document.get("NetworkSettings") or {}
@@ -177,7 +207,15 @@ _GONE = frozenset({"die", "destroy"})
 
 
 def event_from(document: Json) -> EngineEvent | None:
-    """Return what an event of ``GET /events`` says of a container, None if nothing."""
+    """Return what an event of ``GET /events`` says of a container, None if nothing.
+
+    Raises DiscoveryError for what is no event at all.
+    """
+    with _readable(document):
+        return _event(document)
+
+
+def _event(document: Json) -> EngineEvent | None:
     kind, action = document.get("Type"), str(document.get("Action") or "")
     actor = document.get("Actor") or {}
     verb = action.partition(":")[0]

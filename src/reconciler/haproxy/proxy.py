@@ -37,7 +37,7 @@ from reconciler.haproxy.versions import applies_address_later, reuse_needs_idle
 CONFIRM_SECONDS = 1.0
 """How long a change of address may take to show. Measured: 1 to 2 ms for 1000 of them."""
 
-_FIRST_PAUSE_SECONDS = 0.0002
+_PAUSE_SECONDS = 0.0002
 _LONGEST_PAUSE_SECONDS = 0.01
 _SETTLE_SECONDS = 0.05
 """After a broken batch, changes of address may still be on their way: let them land, so
@@ -176,10 +176,10 @@ class RuntimeProxy:
     async def _await_addresses(self, read_back: ReadBack) -> None:
         """Ask again until every address shows, or the time is over."""
         now = asyncio.get_running_loop().time
-        deadline, pause = now() + CONFIRM_SECONDS, _FIRST_PAUSE_SECONDS
+        deadline, pause = now() + CONFIRM_SECONDS, 0.0
         while not read_back.is_done and now() < deadline:
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause + _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
             first, *answers = await self._client.execute(
                 [commands.SHOW_INFO, *read_back.questions()]
             )

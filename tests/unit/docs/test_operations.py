@@ -1,0 +1,107 @@
+"""Metrics, paths and Docker requests as docs/operations.md has them, and in the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+from tests.scripted_engine import ScriptedEngine
+from tests.unit.docs import pages
+
+from reconciler.controller import Controller
+from reconciler.core.claims import ClaimTable
+from reconciler.core.model import (
+    AdminState,
+    Cause,
+    Server,
+    ServerRef,
+    Tenant,
+    Unplaced,
+)
+from reconciler.core.placement import Context
+from reconciler.core.plan import Rules
+from reconciler.discovery.engine import Engine
+from reconciler.haproxy.proxy import RuntimeProxy
+from reconciler.metrics import Metrics
+from reconciler.report import LogReporter
+from reconciler.web import application
+from reconciler.worker import Worker, WorkerSettings
+
+
+OPERATIONS = pages.text_of("docs/operations.md")
+
+UNPLACED = Unplaced(
+    backend="web",
+    tenant=Tenant(container_id="a", container="web-1"),
+    cause=Cause.NO_SLOT,
+    reason="",
+)
+
+
+def _controller() -> Controller:
+    """Return a controller with one worker that has a slot and somebody without one."""
+    claims = ClaimTable(Context())
+    worker = Worker(
+        RuntimeProxy("unix:///nowhere"),
+        claims,
+        rules_for=lambda _: Rules(),
+        settings=WorkerSettings(),
+        reporter=LogReporter(),
+    )
+    slot = Server(
+        ref=ServerRef("web", "slot1"),
+        backend_id=1,
+        server_id=1,
+        address="127.255.255.1",
+        port=80,
+        admin=AdminState.MAINT,
+        is_up=False,
+        weight=0,
+        initial_weight=1,
+        has_check=False,
+    )
+    worker.status.tables = {"web": {"slot1": slot}}
+    worker.status.unplaced = {"web": (UNPLACED,)}
+    return Controller(claims, [worker], context_for=lambda _: Context())
+
+
+def test_every_metric_is_documented() -> None:
+    """The table of metrics has each metric with its labels, and no other."""
+    exposed = Metrics(["unix:///nowhere"])
+    exposed.watch(_controller())
+    real: dict[str, set[str]] = {}
+    for family in exposed.registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels}
+        real[name] = labels - {"le"}
+    rows = pages.table(pages.section(OPERATIONS, "Metrics"), "metric")
+    documented = {pages.codes(row[0])[0]: set(pages.codes(row[1])) for row in rows}
+
+    assert real == documented
+
+
+def test_every_route_is_documented() -> None:
+    """The table of paths is what is served on --listen."""
+    app: web.Application = application(_controller(), Metrics([]))
+    real = {resource.canonical for resource in app.router.resources()}
+    rows = pages.table(pages.section(OPERATIONS, "Health"), "path")
+
+    assert real == set(pages.first_codes(rows))
+
+
+async def test_docker_is_asked_for_nothing_but_the_documented_list(
+    tmp_path: Path,
+) -> None:
+    """Everything that is asked of Docker is on the allow-list, and all of that is used."""
+    async with ScriptedEngine(tmp_path / "docker.sock") as scripted:
+        engine = Engine(scripted.url)
+        stream = await engine.events(since=await engine.now())
+        stream.close()
+        await engine.containers()
+        await engine.container("none")
+        await engine.aclose()
+        asked = set(scripted.requests.routes)
+    rows = pages.table(pages.section(OPERATIONS, "Docker"), "request")
+
+    assert {f"GET {route}" for route in asked} == set(pages.first_codes(rows))
+    assert scripted.requests.refused == []

@@ -28,7 +28,7 @@ from reconciler.discovery.inspect import (
     container_from_list,
     event_from,
 )
-from reconciler.errors import DockerUnavailableError, quoted
+from reconciler.errors import DiscoveryError, DockerUnavailableError, quoted
 
 
 T = TypeVar("T")
@@ -174,11 +174,13 @@ class EventStream:
     def pump(self, receive: Callable[[EngineEvent], None]) -> None:
         """Call ``receive`` for each event, in this thread, until the stream ends.
 
-        Raises DockerUnavailableError where docker-py does not hide the fault.
+        An event that cannot be read is left to the next resync. Raises DockerUnavailableError where docker-py does not hide the fault.
         """
         with self._engine.translated_errors():
             for document in self._stream:
-                event = event_from(document)
+                event = None
+                with suppress(DiscoveryError):
+                    event = event_from(document)
                 if event is not None:
                     receive(event)
 

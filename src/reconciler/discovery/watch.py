@@ -25,11 +25,14 @@ from reconciler.core.model import Container
 from reconciler.discovery.catalog import Catalog
 from reconciler.discovery.engine import Engine, EventStream
 from reconciler.discovery.inspect import Effect, EngineEvent
-from reconciler.errors import DiscoveryError, DockerUnavailableError
+from reconciler.errors import DiscoveryError
 
 
 LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts to reach an engine that is down: it takes seconds to start."""
+
+SHORT_STREAM_SECONDS = 0.5
+"""A stream that ends sooner is followed by a pause of that length: something cuts them all."""
 
 _OVERLAP_SECONDS = 1.0
 """How far a subscription reaches back: the engine answers a moment before it listens."""
@@ -70,13 +73,17 @@ class Watcher:
 
     async def run(self) -> NoReturn:
         """Follow the engine for ever; ends only by cancellation."""
+        now = asyncio.get_running_loop().time
         while True:
             stream = await self._connected()
+            began = now()
             try:
                 await self._follow(stream)
             finally:
                 stream.close()
             self._sink.engine_lost("the event stream has ended")
+            if now() - began < SHORT_STREAM_SECONDS:
+                await asyncio.sleep(SHORT_STREAM_SECONDS)
 
     async def _connected(self) -> EventStream:
         """Subscribe, however long it takes."""
@@ -118,8 +125,9 @@ class Watcher:
         events = _Events(asyncio.get_running_loop())
 
         def read() -> None:
-            # Why it ended makes no difference to what has to be done.
-            with suppress(DockerUnavailableError):
+            # Why it ended makes no difference to what has to be done; and a stream that is
+            # closed while it is read may fail in many ways.
+            with suppress(Exception):
                 stream.pump(events.put_from_thread)
             events.end_from_thread()
 
@@ -129,7 +137,9 @@ class Watcher:
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         self._catalog.note_event(event.container_id)
         is_replay = event.at <= self._replay_until
-        if event.effect is Effect.GONE and not is_replay:
+        # A replayed death may be of an earlier life; no id comes back from a removal.
+        is_final = event.action == "destroy" or not is_replay
+        if event.effect is Effect.GONE and is_final:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
         if event.action != "destroy":
             self._look(event.container_id, event.at, tasks)

@@ -1,0 +1,162 @@
+"""One engine through docker-py: answers as values, and faults as one error that helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.fakes.unprivileged import unprivileged
+from tests.scripted_engine import ScriptedEngine
+
+from reconciler.discovery.engine import Engine
+from reconciler.errors import DockerUnavailableError
+
+
+pytestmark = pytest.mark.filterwarnings(
+    # docker-py leaves the sockets of broken answers to the garbage collector.
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture
+async def engine(scripted: ScriptedEngine) -> AsyncIterator[Engine]:
+    """An engine whose answers may take a second."""
+    one = Engine(scripted.url, timeout_seconds=1.0)
+    yield one
+    await one.aclose()
+
+
+async def refusal_of(url: str) -> str:
+    """Return the message of the error that an engine at this address gives."""
+    one = Engine(url, timeout_seconds=1.0)
+    try:
+        with pytest.raises(DockerUnavailableError) as caught:
+            await one.containers()
+    finally:
+        await one.aclose()
+    return str(caught.value)
+
+
+async def test_a_container_is_found_by_name_id_and_id_prefix(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """As the docker CLI finds it; nobody is None, not an error."""
+    one = scripted.run("web-1")
+
+    found = [await engine.container(ref) for ref in ("web-1", one.id, one.id[:12])]
+
+    assert [each and each.id for each in found] == [one.id] * 3
+    assert await engine.container("nobody") is None
+
+
+async def test_stopped_containers_are_not_listed(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """Only what runs comes in the list, in one request."""
+    scripted.run("web-1")
+    scripted.stop(scripted.run("web-2"))
+
+    assert [each.name for each in await engine.containers()] == ["web-1"]
+    assert scripted.requests.lists == 1
+    assert scripted.requests.inspects == 0
+
+
+async def test_the_engines_clock_is_read(engine: Engine) -> None:
+    """Subscriptions go by the engine's clock, not ours."""
+    now = await engine.now()
+
+    assert now == int(now)
+    assert (await engine.version())["ApiVersion"]
+
+
+async def test_an_absent_socket(tmp_path: Path) -> None:
+    """The message names the socket, the cause and the mend."""
+    url = f"unix://{tmp_path}/absent.sock"
+
+    message = await refusal_of(url)
+
+    assert message.startswith(f"docker at {url} cannot be reached: ")
+    assert "No such file" in message
+    assert message.endswith("mount the folder of its socket here, or correct --docker")
+
+
+async def test_a_socket_that_nobody_serves(scripted: ScriptedEngine) -> None:
+    """A dead engine's socket file refuses, and the message asks whether it runs."""
+    await scripted.refuse()
+
+    message = await refusal_of(scripted.url)
+
+    assert "refused" in message
+    assert message.endswith("is the engine running?")
+
+
+async def test_a_socket_we_may_not_open(scripted: ScriptedEngine) -> None:
+    """The message tells the way in: the group of the socket."""
+    scripted.path.chmod(0)
+
+    with unprivileged():
+        message = await refusal_of(scripted.url)
+
+    assert message.endswith("add this user to the group that owns the socket")
+
+
+async def test_an_address_of_no_engine() -> None:
+    """Nonsense as an address is named, with the options that set it."""
+    message = await refusal_of("gopher://x")
+
+    assert message.startswith("docker at gopher://x cannot be reached: ")
+    assert "--docker" in message
+
+
+async def test_an_engine_that_refuses(scripted: ScriptedEngine, engine: Engine) -> None:
+    """The engine's own words are quoted, on one line."""
+    scripted.faults.fail("/containers/json", status=403, message="not\nallowed")
+
+    with pytest.raises(
+        DockerUnavailableError, match=re.escape('refused: "not\\nallowed"')
+    ):
+        await engine.containers()
+
+
+async def test_an_engine_that_does_not_answer(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """Silence ends by the time-out, and the next question is asked anew."""
+    await engine.version()
+    scripted.run("web-1")
+    scripted.faults.stall("/containers/json")
+
+    with pytest.raises(DockerUnavailableError, match="timed out"):
+        await engine.containers()
+
+    assert len(await engine.containers()) == 1
+    scripted.faults.clear()
+
+
+@pytest.mark.parametrize("path", ["/containers/json", "/containers/*/json"])
+async def test_an_answer_cut_short(
+    scripted: ScriptedEngine, engine: Engine, path: str
+) -> None:
+    """Half an answer is no answer."""
+    scripted.run("web-1")
+    await engine.version()
+    scripted.faults.cut(path)
+    asked = engine.container("web-1") if "*" in path else engine.containers()
+
+    with pytest.raises(DockerUnavailableError):
+        await asked
+
+
+async def test_docker_host_is_the_default(
+    scripted: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an address the environment's is taken, as the docker CLI does."""
+    monkeypatch.setenv("DOCKER_HOST", scripted.url)
+    scripted.run("web-1")
+    one = Engine(None)
+    try:
+        assert len(await one.containers()) == 1
+    finally:
+        await one.aclose()

@@ -17,7 +17,7 @@ from reconciler.discovery.engine import Engine
 from reconciler.discovery.own import own_container, own_container_id
 from reconciler.discovery.watch import Watcher
 from reconciler.haproxy.proxy import RuntimeProxy
-from reconciler.haproxy.versions import has_init_state, reuse_needs_idle
+from reconciler.haproxy.versions import reuse_needs_idle
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
 from reconciler.web import application, serve
@@ -36,7 +36,6 @@ def rules_for(settings: Settings) -> Callable[[Process], Rules]:
     def rules(process: Process) -> Rules:
         return Rules(
             slot_prefix=settings.slot_prefix,
-            has_init_state=has_init_state(process.release),
             reuse_needs_idle=reuse_needs_idle(process.release),
         )
 

@@ -18,6 +18,7 @@ from reconciler.core.model import (
     Plan,
     Server,
     ServerRef,
+    SetHealthDown,
     Unplaced,
 )
 from reconciler.errors import RuntimeSocketError
@@ -93,8 +94,11 @@ def _take_in(
             progress.refusals.append((action, error))
             progress.failed.add(action.ref)
             continue
-        servers = tables[action.ref.backend]
-        server = servers[action.ref.server]
-        servers[action.ref.server] = server_after(server, action, now=now)
-        if not isinstance(action, ConfirmAddress):
-            progress.commands += 1
+        if isinstance(action, ConfirmAddress):
+            continue
+        progress.commands += 1
+        # Health moves on by itself, within one check: a *down* kept here would be stale.
+        if not isinstance(action, SetHealthDown):
+            servers = tables[action.ref.backend]
+            server = servers[action.ref.server]
+            servers[action.ref.server] = server_after(server, action, now=now)

@@ -98,4 +98,4 @@ def desired(draw: st.DrawFn) -> Desired:
     return Desired(endpoints=wishes)
 
 
-rules = st.builds(Rules, has_init_state=st.booleans())
+rules = st.just(Rules())

@@ -105,10 +105,16 @@ def plan(settings: Settings, as_json: bool) -> None:  # noqa: FBT001
     else:
         print_plan(console(), changes, unplaced)
         if not changes and not world.errors:
-            click.echo("nothing to do: the slot map is as it should be")
+            click.echo(_nothing_to_do(len(unplaced)))
     _exit_on_errors(world)
     if any(not p.plan.is_empty for p in world.proxies):
         sys.exit(PENDING)
+
+
+def _nothing_to_do(unplaced: int) -> str:
+    if unplaced:
+        return f"nothing to do now; not placed, for the reasons above: {unplaced}"
+    return "nothing to do: the slot map is as it should be"
 
 
 def _plan_json(world: World) -> dict[str, object]:

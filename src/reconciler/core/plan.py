@@ -14,8 +14,8 @@ else happens to a slot, and is the last thing to come back.
 Phases, each answered before the next is sent::
 
     out       weight 0, then maint (releases, take-overs) or drain (unhealthy)
-    address   new tenants first, placeholders of released slots after them
-    confirm   read back every address that was set
+    address   new tenants first, placeholders of released slots after them; then read back
+              every address that was set
     in        ready, (health down,) weight
 
 New tenants come before placeholders so that an interrupted plan never finds a freshly
@@ -56,8 +56,6 @@ class Rules:
     """What the planner must know of the set-up and of this HAProxy's version."""
 
     slot_prefix: str = "slot"
-    has_init_state: bool = False
-    """HAProxy itself keeps a newcomer down until its first check passes (3.1 and later)."""
     reuse_needs_idle: bool = False
     """A connection that is busy while its slot changes its tenant is pooled afterwards and
     reused for the old container (2.6; facts T8): only an idle slot may be given away."""
@@ -108,8 +106,7 @@ class _Draft:
     def finished(self, also_unplaced: Sequence[Unplaced]) -> Plan:
         phases = (
             (*self.released, *self.drained),
-            (*self.placed, *self.vacated),
-            tuple(self.confirmed),
+            (*self.placed, *self.vacated, *self.confirmed),
             tuple(self.admitted),
         )
         return Plan(
@@ -297,9 +294,12 @@ def _admit(
 
 
 def _start_down(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
-    """Let HAProxy's check pass before the first request, where nothing else ensures it."""
-    needed = slot.has_check and not endpoint.is_healthy
-    if needed and not draft.rules.has_init_state:
+    """Let HAProxy's check pass before the first request.
+
+    Without this a checked server is up the moment it is ready (facts T3). ``init-state``
+    does the same since 3.1, but no command tells whether the operator wrote it.
+    """
+    if slot.has_check and not endpoint.is_healthy:
         draft.admitted.append(SetHealthDown(slot.ref))
 
 

@@ -118,9 +118,14 @@ class RuntimeClient:
         )
 
     async def wait_closed(self) -> None:
-        """Return when the session has ended, or at once if there is none."""
+        """Return when the session has ended, or at once if there is none.
+
+        Never returns where the socket knows no prompt: there no session is ever kept.
+        """
         if self._session is not None:
             await self._session.wait_closed()
+        elif not self._has_prompt:
+            await asyncio.Event().wait()
 
     async def aclose(self) -> None:
         """Close the session. The next batch opens another."""

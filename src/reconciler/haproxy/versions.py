@@ -24,11 +24,6 @@ def reuse_needs_idle(release: Release) -> bool:
     return not is_mended
 
 
-def has_init_state(release: Release) -> bool:
-    """Whether a server line may say ``init-state`` (configuration manual 5.2, since 3.1)."""
-    return release >= (3, 1, 0)
-
-
 def applies_address_later(release: Release) -> bool:
     """Whether ``set server … addr`` answers before it takes effect (since 2.9)."""
     return release >= (2, 9, 0)

@@ -277,12 +277,17 @@ async def test_closing_ends_a_batch_that_waits(scripted: ScriptedSocket) -> None
 async def test_without_a_prompt_each_line_has_its_connection(
     scripted: ScriptedSocket,
 ) -> None:
-    """Where `prompt` is not known, the client still works, a connection a line."""
+    """Where `prompt` is not known, the client still works, a connection a line.
+
+    There is no session that could end, so nobody who waits for its end is woken.
+    """
     await scripted.serve(promptless)
     async with RuntimeClient(scripted.url) as client:
         replies = await client.execute(["show info", "set server b/s state ready"])
         await client.execute(["show info"])
-        await client.wait_closed()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.wait_closed()
 
     assert [reply.text for reply in replies] == ["Pid: 1", ""]
     assert scripted.connections == 1 + 2 + 1

@@ -62,9 +62,8 @@ def explained(
         Step(rule="backend", passes=True, evidence=f"{listed} ({backends.how})")
     )
     parts = list(proxies)
-    missing = [name for name in backends.value if not _is_anywhere(name, parts)]
-    if parts and missing:
-        return [*steps, _missing_step(missing[0], parts)]
+    if parts and not any(_is_anywhere(name, parts) for name in backends.value):
+        return [*steps, _missing_step(listed, parts)]
     steps.append(_step("address", address_of(container, context)))
     for backend in backends.value:
         steps.append(_step(f"port in {backend}", port_of(container, backend, context)))
@@ -83,12 +82,12 @@ def _is_anywhere(backend: str, proxies: Iterable[ProxyPart]) -> bool:
     )
 
 
-def _missing_step(backend: str, proxies: Iterable[ProxyPart]) -> Step:
+def _missing_step(backends: str, proxies: Iterable[ProxyPart]) -> Step:
     asked = ", ".join(proxy.name for proxy in proxies)
     return Step(
         rule="slots",
         passes=False,
-        evidence=f"no backend {backend} with slots in {asked}: give label {BACKEND}, or "
+        evidence=f"no backend {backends} with slots in {asked}: give label {BACKEND}, or "
         "add a server-template line to that backend",
     )
 

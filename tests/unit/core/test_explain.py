@@ -112,8 +112,11 @@ def test_no_slot_left() -> None:
 
 
 def test_no_such_backend() -> None:
-    """A backend without slots is named."""
-    assert "no backend web with slots" in last_words(container(), static_server())
+    """A backend without slots is named, and questions that it makes pointless are not put."""
+    steps = explained(container(tcp_ports=()), ANYWHERE, [part(static_server())])
+
+    assert verdicts(steps)[-2:] == [("backend", True), ("slots", False)]
+    assert "no backend web with slots in unix:///a" in steps[-1].evidence
 
 
 def test_not_placed_yet() -> None:

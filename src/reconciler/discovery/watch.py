@@ -32,7 +32,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 """Between two attempts to reach an engine that is down: it takes seconds to start."""
 
 SHORT_STREAM_SECONDS = 0.5
-"""A stream that ends sooner is followed by a pause of that length: something cuts them all."""
+"""Where streams end sooner than this, again and again, they are opened no more often."""
 
 _OVERLAP_SECONDS = 1.0
 """How far a subscription reaches back: the engine answers a moment before it listens."""
@@ -74,6 +74,7 @@ class Watcher:
     async def run(self) -> NoReturn:
         """Follow the engine for ever; ends only by cancellation."""
         now = asyncio.get_running_loop().time
+        was_short = False
         while True:
             stream = await self._connected()
             began = now()
@@ -82,8 +83,10 @@ class Watcher:
             finally:
                 stream.close()
             self._sink.engine_lost("the event stream has ended")
-            if now() - began < SHORT_STREAM_SECONDS:
+            is_short = now() - began < SHORT_STREAM_SECONDS
+            if is_short and was_short:
                 await asyncio.sleep(SHORT_STREAM_SECONDS)
+            was_short = is_short
 
     async def _connected(self) -> EventStream:
         """Subscribe, however long it takes."""

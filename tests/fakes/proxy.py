@@ -1,0 +1,164 @@
+"""A HAProxy in memory: it does what the planner's model says, and goes wrong on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from tests.fakes.containers import process as worker, tables as free_tables
+
+from reconciler.core.effect import server_after
+from reconciler.core.model import (
+    Action,
+    ConfirmAddress,
+    Observed,
+    Process,
+    Server,
+    ServerRef,
+)
+from reconciler.errors import (
+    CommandRejectedError,
+    ConnectError,
+    RemoteProtocolError,
+    RuntimeSocketError,
+)
+
+
+class FakeProxy:
+    """Implements :class:`reconciler.ports.Proxy` over tables in memory.
+
+    ``observed`` has the scope of every observe (None: everything), ``writes`` every action
+    that changed something. ``refuses`` picks actions to refuse; ``break_after`` is how many
+    more actions are done before the conversation breaks; ``is_dead`` refuses every
+    connection; ``gate`` cleared makes every call wait.
+    """
+
+    def __init__(
+        self,
+        name: str = "unix:///fake",
+        *,
+        slots: int = 4,
+        backends: Sequence[str] = ("web",),
+        version: str = "3.0.11",
+    ) -> None:
+        self._name = name
+        self._version = version
+        self._slots = slots
+        self._backends = backends
+        self.tables = free_tables(slots, backends=backends)
+        self.worker = worker(1, version=version)
+        self.observed: list[frozenset[str] | None] = []
+        self.writes: list[Action] = []
+        self.batches = 0
+        self.process_asked = 0
+        self.refuses: Callable[[Action], bool] = lambda _: False
+        self.break_after: int | None = None
+        self.is_dead = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
+        self.is_closed = False
+        self._session_ended = asyncio.Event()
+
+    @property
+    def name(self) -> str:
+        """The socket as the operator would have written it."""
+        return self._name
+
+    def restart(self) -> None:
+        """Come up as another process, with every slot free, and end all sessions."""
+        self.tables = free_tables(self._slots, backends=self._backends)
+        self.replace_worker()
+        self.end_session()
+
+    def replace_worker(self) -> None:
+        """Answer as another process from now on, on the same session."""
+        self.worker = worker(self.worker.pid + 1, version=self._version)
+
+    def end_session(self) -> None:
+        """Close the persistent session."""
+        self._session_ended.set()
+        self._session_ended = asyncio.Event()
+
+    def set(self, ref: ServerRef, **changes: object) -> None:
+        """Change a server behind everybody's back, as an operator would."""
+        server = self.tables[ref.backend][ref.server]
+        self.tables[ref.backend][ref.server] = dataclasses.replace(
+            server,
+            **changes,  # type: ignore[arg-type] # the caller knows the fields
+        )
+
+    def homes(self, backend: str = "web") -> dict[str, str]:
+        """Return slot by address, for slots that somebody lives in."""
+        return {
+            server.address: name
+            for name, server in self.tables[backend].items()
+            if name.startswith("slot") and not server.is_free
+        }
+
+    async def observe(
+        self,
+        backends: Collection[str] | None = None,
+        *,
+        with_connections: bool | None = None,
+    ) -> Observed:
+        """Read the tables."""
+        del with_connections
+        self.observed.append(None if backends is None else frozenset(backends))
+        await self._reach()
+        found: Mapping[str, Mapping[str, Server]] = {
+            name: dict(servers)
+            for name, servers in self.tables.items()
+            if backends is None or name in backends
+        }
+        return Observed(process=self.worker, backends=found)
+
+    async def apply(self, actions: Sequence[Action]) -> list[RuntimeSocketError | None]:
+        """Do the actions, but for those that are to be refused."""
+        self.batches += 1
+        await self._reach()
+        return [self._do(action) for action in actions]
+
+    def _do(self, action: Action) -> RuntimeSocketError | None:
+        if self.break_after is not None:
+            if self.break_after == 0:
+                self.break_after = None
+                raise RemoteProtocolError("haproxy closed mid-reply", address=self.name)
+            self.break_after -= 1
+        if self.refuses(action):
+            return CommandRejectedError(
+                f"cannot change {action.ref}", command="set server", reply="No such."
+            )
+        server = self.tables[action.ref.backend][action.ref.server]
+        self.tables[action.ref.backend][action.ref.server] = server_after(
+            server, action
+        )
+        if not isinstance(action, ConfirmAddress):
+            self.writes.append(action)
+        return None
+
+    async def process(self) -> Process:
+        """Say which process answers."""
+        self.process_asked += 1
+        await self._reach()
+        return self.worker
+
+    async def wait_closed(self) -> None:
+        """Return when the session ends."""
+        await self._session_ended.wait()
+
+    async def aclose(self) -> None:
+        """Remember that it was closed."""
+        self.is_closed = True
+
+    async def _reach(self) -> None:
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
+        # A pass is never instantaneous: let others run.
+        await asyncio.sleep(0)
+        if self.is_dead:
+            raise ConnectError("cannot connect: nobody listens", address=self.name)

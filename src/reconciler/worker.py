@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
@@ -180,10 +181,19 @@ class Worker:
         return None
 
     async def _pause_after_failure(self) -> None:
-        """Back off while HAProxy does not answer. Wakeups wait: they change nothing."""
+        """Back off. While HAProxy does not answer, wakeups wait: they change nothing.
+
+        Where it answers and refuses one slot's command, the other slots need not wait.
+        """
         longest = FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)
         pause = min(LONGEST_PAUSE_SECONDS, longest)
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        if not self.status.is_reached:
+            return await asyncio.sleep(pause)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wakeup.wait()
+        return None
 
     async def _pass(self) -> None:
         """One pass. Whatever goes wrong with HAProxy ends here, as a failure to report."""

@@ -25,6 +25,9 @@ from reconciler.errors import (
 )
 
 
+WAIT_SECONDS = 10.0
+
+
 class FakeProxy:
     """Implements :class:`reconciler.ports.Proxy` over tables in memory.
 
@@ -59,7 +62,8 @@ class FakeProxy:
         self.gate.set()
         self.waiting = 0
         self.is_closed = False
-        self._session_ended = asyncio.Event()
+        self._session: asyncio.Event | None = None
+        self._news = asyncio.Event()
 
     @property
     def name(self) -> str:
@@ -78,8 +82,15 @@ class FakeProxy:
 
     def end_session(self) -> None:
         """Close the persistent session."""
-        self._session_ended.set()
-        self._session_ended = asyncio.Event()
+        session, self._session = self._session, None
+        if session is not None:
+            session.set()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once the condition holds; it is looked at with every call that comes."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not condition():
+                await self._news.wait()
 
     def set(self, ref: ServerRef, **changes: object) -> None:
         """Change a server behind everybody's back, as an operator would."""
@@ -130,12 +141,19 @@ class FakeProxy:
             return CommandRejectedError(
                 f"cannot change {action.ref}", command="set server", reply="No such."
             )
-        server = self.tables[action.ref.backend][action.ref.server]
-        self.tables[action.ref.backend][action.ref.server] = server_after(
-            server, action
-        )
-        if not isinstance(action, ConfirmAddress):
-            self.writes.append(action)
+        servers = self.tables[action.ref.backend]
+        server = servers[action.ref.server]
+        if isinstance(action, ConfirmAddress):
+            is_shown = server.address == action.address
+            return (
+                None
+                if is_shown
+                else CommandRejectedError(
+                    f"{action.ref} is not at {action.address}", command="", reply=""
+                )
+            )
+        servers[action.ref.server] = server_after(server, action)
+        self.writes.append(action)
         return None
 
     async def process(self) -> Process:
@@ -145,8 +163,9 @@ class FakeProxy:
         return self.worker
 
     async def wait_closed(self) -> None:
-        """Return when the session ends."""
-        await self._session_ended.wait()
+        """Return when the session ends, or at once where there is none."""
+        if self._session is not None:
+            await self._session.wait()
 
     async def aclose(self) -> None:
         """Remember that it was closed."""
@@ -154,6 +173,8 @@ class FakeProxy:
 
     async def _reach(self) -> None:
         self.waiting += 1
+        self._news.set()
+        self._news = asyncio.Event()
         try:
             await self.gate.wait()
         finally:
@@ -162,3 +183,5 @@ class FakeProxy:
         await asyncio.sleep(0)
         if self.is_dead:
             raise ConnectError("cannot connect: nobody listens", address=self.name)
+        if self._session is None:
+            self._session = asyncio.Event()

@@ -1,0 +1,131 @@
+"""The daemon's loop over fake HAProxies, without Docker: what discovery says, tests say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from tests.fakes.containers import by_id
+from tests.fakes.proxy import FakeProxy
+
+from reconciler.controller import Controller
+from reconciler.core.claims import ClaimTable
+from reconciler.core.model import Container, Process
+from reconciler.core.placement import Context
+from reconciler.core.plan import Rules
+from reconciler.metrics import Metrics
+from reconciler.report import LogReporter, Reporters
+from reconciler.worker import PassReport, Worker, WorkerSettings, WorkerStatus
+
+
+WAIT_SECONDS = 10.0
+
+
+class RecordingReporter:
+    """Remembers every pass and every new process, and lets a test wait for them."""
+
+    def __init__(self) -> None:
+        self.passes: list[PassReport] = []
+        self.reconnects: list[str] = []
+        self._news = asyncio.Event()
+
+    def passed(self, report: PassReport) -> None:
+        """Remember a pass."""
+        self.passes.append(report)
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def reconnected(self, worker: WorkerStatus, why: str) -> None:
+        """Remember why."""
+        del worker
+        self.reconnects.append(why)
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Return once the condition holds; it is looked at after every pass.
+
+        Raises AssertionError, with the last reasons, where it does not within seconds.
+        """
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not condition():
+                    await self._news.wait()
+        except TimeoutError as error:
+            last = [(one.reason, str(one.error)) for one in self.passes[-5:]]
+            raise AssertionError(f"not seen: {what}; last passes {last}") from error
+
+    async def until_passes(self, count: int) -> None:
+        """Return once so many passes are over."""
+        await self.until(lambda: len(self.passes) >= count, f"{count} passes")
+
+
+class Loop:
+    """A controller with one worker for each proxy, and all that listens to them."""
+
+    def __init__(
+        self,
+        *proxies: FakeProxy,
+        resync_seconds: float = 30.0,
+        reuse_needs_idle: bool = False,
+    ) -> None:
+        self.proxies = proxies
+        self.reporter = RecordingReporter()
+        self.metrics = Metrics([proxy.name for proxy in proxies])
+        self.claims = ClaimTable(Context())
+        reporters = Reporters(LogReporter(), self.metrics, self.reporter)
+
+        def rules_for(_: Process) -> Rules:
+            return Rules(reuse_needs_idle=reuse_needs_idle)
+
+        self.workers = [
+            Worker(
+                proxy,
+                self.claims,
+                rules_for=rules_for,
+                settings=WorkerSettings(resync_seconds=resync_seconds),
+                reporter=reporters,
+            )
+            for proxy in proxies
+        ]
+        self.controller = Controller(
+            self.claims, self.workers, context_for=lambda _: Context()
+        )
+        self.metrics.watch(self.controller)
+
+    def start(self, *containers: Container, at: float | None = None) -> None:
+        """Say that these containers run now, or are different."""
+        self.controller.changed(by_id(*containers), at=at, is_resync=at is None)
+
+    def gone(self, *containers: Container, at: float | None = 1.0) -> None:
+        """Say that these containers do not run any more."""
+        changes = dict.fromkeys([one.id for one in containers])
+        self.controller.changed(changes, at=at, is_resync=at is None)
+
+    async def idle(self) -> None:
+        """Return once no worker has anything to do before a timer: let the loop turn."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def looping(
+    *proxies: FakeProxy,
+    containers: tuple[Container, ...] = (),
+    resync_seconds: float = 30.0,
+    reuse_needs_idle: bool = False,
+    is_informed: bool = True,
+) -> AsyncIterator[Loop]:
+    """Run a loop for the length of a block; Docker was read and has these containers."""
+    loop = Loop(
+        *proxies, resync_seconds=resync_seconds, reuse_needs_idle=reuse_needs_idle
+    )
+    loop.start(*containers)
+    task = asyncio.create_task(loop.controller.run())
+    try:
+        if is_informed:
+            loop.controller.listed()
+        yield loop
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

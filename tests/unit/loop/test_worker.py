@@ -12,7 +12,6 @@ from tests.fakes.proxy import FakeProxy
 
 from reconciler import worker as worker_module
 from reconciler.core.model import (
-    Action,
     AdminState,
     ServerRef,
     SetAddress,
@@ -122,15 +121,10 @@ async def test_a_container_that_goes_during_its_own_pass_is_released_next() -> N
 async def test_a_refusal_concerns_one_slot_and_is_mended_by_the_next_pass() -> None:
     """The other slots of the pass are filled; the refused one after observing again."""
     proxy = FakeProxy()
-    refused: list[Action] = []
-
-    def refuses(action: Action) -> bool:
-        is_hit = isinstance(action, SetAddress) and action.ref == SLOT1 and not refused
-        if is_hit:
-            refused.append(action)
-        return is_hit
-
-    proxy.refuses = refuses
+    refusals = iter([True])
+    proxy.refuses = lambda action: (
+        isinstance(action, SetAddress) and action.ref == SLOT1 and next(refusals, False)
+    )
     async with looping(proxy, containers=(ONE, TWO)) as loop:
         await loop.reporter.until_passes(1)
         assert proxy.homes() == {"10.0.0.2": "slot2"}

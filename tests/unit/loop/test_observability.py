@@ -1,0 +1,344 @@
+"""What operators see: metrics that parse, readiness that is true, logs that say it once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.fakes.containers import container
+from tests.fakes.loop import Loop, looping
+from tests.fakes.proxy import FakeProxy
+from tests.support.haproxy_process import free_ports
+
+from reconciler.core.model import SetAddress
+from reconciler.errors import ConfigError
+from reconciler.logs import configure_logging
+from reconciler.web import application, map_of, readiness, serve
+
+
+NAME = "unix:///fake"
+ONE, TWO, THREE = container(1), container(2), container(3)
+BAD = container(4, labels={"haproxy.port": "70000"})
+EXPECTED_WARNING = (
+    'container web-4 has no slot in backend web: label "haproxy.port" is "70000": it must '
+    "be an integer from 1 to 65535"
+)
+
+
+def samples(loop: Loop) -> dict[tuple[str, tuple[str, ...]], float]:
+    """Return the metrics by name and label values (in order of the labels' names)."""
+    families = text_string_to_metric_families(loop.metrics.exposition().decode())
+    return {
+        (sample.name, tuple(v for _, v in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def url() -> str:
+    """An address to serve on."""
+    return f"http://127.0.0.1:{free_ports(1)[0]}"
+
+
+async def test_every_counter_exists_from_the_start() -> None:
+    """A rate works from the first scrape: all series are there, at zero."""
+    async with looping(FakeProxy(), is_informed=False) as loop:
+        shown = samples(loop)
+
+    for result in ("converged", "refused", "failed"):
+        assert shown["reconciler_passes_total", (NAME, result)] == 0
+    for kind in ("assign", "finish", "release", "drain", "ready", "weight"):
+        assert shown["reconciler_changes_total", (NAME, kind)] == 0
+    for result in ("done", "refused"):
+        assert shown["reconciler_commands_total", (NAME, result)] == 0
+    assert shown["reconciler_haproxy_process_changes_total", (NAME,)] == 0
+    assert shown["reconciler_docker_up", ()] == 0
+    assert shown["reconciler_haproxy_up", (NAME,)] == 0
+    assert shown["reconciler_converged", (NAME,)] == 0
+
+
+async def test_passes_changes_and_slots_are_counted() -> None:
+    """After a first pass and an event, the numbers say exactly what was done."""
+    proxy = FakeProxy()
+    async with looping(proxy, containers=(ONE, TWO)) as loop:
+        await loop.reporter.until_passes(1)
+        loop.gone(ONE, at=time.time() - 0.001)
+        await loop.reporter.until_passes(2)
+        shown = samples(loop)
+
+    assert shown["reconciler_passes_total", (NAME, "converged")] == 2
+    assert shown["reconciler_changes_total", (NAME, "assign")] == 2
+    assert shown["reconciler_changes_total", (NAME, "release")] == 1
+    assert shown["reconciler_commands_total", (NAME, "done")] == len(proxy.writes)
+    assert shown["reconciler_commands_total", (NAME, "refused")] == 0
+    assert shown["reconciler_slots", ("web", NAME, "ready")] == 1
+    assert shown["reconciler_slots", ("web", NAME, "free")] == 3
+    assert shown["reconciler_slots", ("web", NAME, "down")] == 0
+    assert shown["reconciler_containers", ()] == 1
+    assert shown["reconciler_docker_up", ()] == 1
+    assert shown["reconciler_haproxy_up", (NAME,)] == 1
+    assert shown["reconciler_converged", (NAME,)] == 1
+    assert shown["reconciler_pass_duration_seconds_count", (NAME,)] == 2
+    assert shown["reconciler_event_to_applied_seconds_count", (NAME,)] == 1
+    assert shown["reconciler_event_to_applied_seconds_sum", (NAME,)] > 0.001
+
+
+async def test_who_has_no_slot_is_counted_by_cause() -> None:
+    """Too few slots and bad labels are told apart."""
+    proxy = FakeProxy(slots=1)
+    async with looping(proxy, containers=(ONE, TWO, THREE, BAD)) as loop:
+        await loop.reporter.until_passes(1)
+        shown = samples(loop)
+
+    assert shown["reconciler_unplaced", ("web", "no_slot", NAME)] == 2
+    assert shown["reconciler_unplaced", ("web", "bad_label", NAME)] == 1
+
+
+async def test_refusals_failures_and_replacements_are_counted() -> None:
+    """Each kind of trouble has its own series."""
+    proxy = FakeProxy()
+    refusals = iter([True])
+    proxy.refuses = lambda action: (
+        isinstance(action, SetAddress) and next(refusals, False)
+    )
+    async with looping(proxy, containers=(ONE,)) as loop:
+        await loop.reporter.until_passes(2)
+        proxy.is_dead = True
+        proxy.end_session()
+        await loop.reporter.until(
+            lambda: not loop.controller.workers[0].is_reached, "the end"
+        )
+        dead = samples(loop)
+        proxy.is_dead = False
+        proxy.restart()
+        await loop.reporter.until(
+            lambda: loop.controller.workers[0].is_reached, "the return"
+        )
+        shown = samples(loop)
+
+    assert shown["reconciler_passes_total", (NAME, "refused")] == 1
+    assert shown["reconciler_commands_total", (NAME, "refused")] >= 1
+    assert shown["reconciler_passes_total", (NAME, "failed")] >= 1
+    assert dead["reconciler_haproxy_up", (NAME,)] == 0
+    assert dead["reconciler_converged", (NAME,)] == 0
+    assert shown["reconciler_haproxy_process_changes_total", (NAME,)] == 1
+    assert shown["reconciler_haproxy_up", (NAME,)] == 1
+
+
+async def test_corrections_of_a_resync_are_counted() -> None:
+    """What events missed is a number to alert on; the first list is no correction."""
+    async with looping(FakeProxy(), containers=(ONE,)) as loop:
+        await loop.reporter.until_passes(1)
+        assert samples(loop)["reconciler_resync_corrections_total", ()] == 0
+        loop.gone(ONE, at=None)
+        loop.start(TWO)
+        assert samples(loop)["reconciler_resync_corrections_total", ()] == 2
+
+
+async def test_readiness_follows_docker_and_every_haproxy() -> None:
+    """Ready means: Docker was read, and every HAProxy is reached and converged."""
+    proxy, other = FakeProxy(), FakeProxy("unix:///other")
+    other.is_dead = True
+    async with looping(proxy, other, is_informed=False) as loop:
+        is_ready, detail = readiness(loop.controller)
+        assert not is_ready
+        assert detail["docker"] == {
+            "read": False,
+            "followed": False,
+            "error": "docker was not read yet",
+        }
+
+        loop.controller.listed()
+        await loop.reporter.until_passes(2)
+        is_ready, detail = readiness(loop.controller)
+        assert not is_ready
+        assert [one["reached"] for one in detail["haproxy"]] == [True, False]
+        assert detail["haproxy"][1]["error"] == "cannot connect: nobody listens"
+
+        other.is_dead = False
+        await loop.reporter.until(
+            lambda: loop.controller.workers[1].has_converged, "the other one"
+        )
+        is_ready, detail = readiness(loop.controller)
+        assert is_ready
+        assert (detail["ready"], detail["haproxy"][0]["pid"]) == (True, 1)
+
+
+async def test_a_lost_engine_is_told_and_does_not_make_us_unready(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The map still stands: restarting us would mend nothing. It is logged once."""
+    async with looping(FakeProxy(), containers=(ONE,)) as loop:
+        await loop.reporter.until_passes(1)
+        for _ in range(3):
+            loop.controller.engine_lost("docker at x cannot be reached")
+        is_ready, detail = readiness(loop.controller)
+
+        assert is_ready
+        assert detail["docker"]["followed"] is False
+        assert detail["docker"]["error"] == "docker at x cannot be reached"
+        assert samples(loop)["reconciler_docker_up", ()] == 0
+        assert caplog.text.count("docker is not followed") == 1
+
+        loop.controller.listed()
+        assert samples(loop)["reconciler_docker_up", ()] == 1
+
+
+async def test_too_few_slots_is_a_detail_of_a_ready_daemon() -> None:
+    """Who is left out is counted in the details."""
+    async with looping(FakeProxy(slots=1), containers=(ONE, TWO)) as loop:
+        await loop.reporter.until_passes(1)
+        is_ready, detail = readiness(loop.controller)
+
+    assert is_ready
+    assert detail["haproxy"][0]["unplaced"] == 1
+
+
+async def test_what_is_served(url: str) -> None:
+    """Every path answers with what its name says, and nothing can be posted."""
+    host, port = "127.0.0.1", int(url.rpartition(":")[2])
+    async with looping(FakeProxy(), is_informed=False) as loop:
+        runner = await serve(application(loop.controller, loop.metrics), host, port)
+        try:
+            async with aiohttp.ClientSession(url) as client:
+                async with client.get("/readyz") as answer:
+                    assert answer.status == 503
+                loop.start(ONE)
+                loop.controller.listed()
+                await loop.reporter.until_passes(1)
+                async with client.get("/readyz") as answer:
+                    assert (answer.status, (await answer.json())["ready"]) == (
+                        200,
+                        True,
+                    )
+                async with client.get("/healthz") as answer:
+                    assert (answer.status, await answer.text()) == (200, "ok\n")
+                async with client.get("/metrics") as answer:
+                    assert answer.content_type == "text/plain"
+                    assert "reconciler_slots{" in await answer.text()
+                async with client.get("/api/slots") as answer:
+                    assert await answer.json() == map_of(loop.controller)
+                async with client.get("/") as answer:
+                    assert answer.status == 200
+                async with client.post("/api/slots") as answer:
+                    assert answer.status == 405
+        finally:
+            await runner.cleanup()
+
+
+async def test_a_port_that_is_taken(url: str) -> None:
+    """The message names the address, the cause and both ways out."""
+    port = int(url.rpartition(":")[2])
+    async with looping(FakeProxy()) as loop:
+        runner = await serve(
+            application(loop.controller, loop.metrics), "127.0.0.1", port
+        )
+        try:
+            with pytest.raises(ConfigError) as caught:
+                await serve(
+                    application(loop.controller, loop.metrics), "127.0.0.1", port
+                )
+        finally:
+            await runner.cleanup()
+
+    message = str(caught.value)
+    assert message.startswith(f"cannot listen on 127.0.0.1:{port}: ")
+    assert "in use" in message
+    assert "--listen HOST:PORT" in message
+    assert "--listen off" in message
+
+
+async def test_the_slot_map_of_the_daemon() -> None:
+    """Slots with their tenants, and who has none, without asking HAProxy."""
+    async with looping(FakeProxy(slots=2), containers=(ONE, BAD)) as loop:
+        await loop.reporter.until_passes(1)
+        shown = map_of(loop.controller)
+
+    assert [
+        (row["slot"], row["state"], row["container"], row["address"], row["sessions"])
+        for row in shown["slots"]
+    ] == [
+        ("slot1", "ready", "web-1", "10.0.0.1", None),
+        ("slot2", "free", None, None, None),
+    ]
+    [left_out] = shown["unplaced"]
+    assert (left_out["container"], left_out["cause"]) == ("web-4", "bad_label")
+
+
+async def test_each_change_is_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Who went where and how late; and nothing at all when nothing changes."""
+    caplog.set_level(logging.INFO)
+    async with looping(FakeProxy()) as loop:
+        await loop.reporter.until_passes(1)
+        caplog.clear()
+        loop.start(ONE, at=time.time())
+        await loop.reporter.until_passes(2)
+        loop.gone(ONE, at=time.time())
+        await loop.reporter.until_passes(3)
+        loop.start(container(9, labels={"haproxy.enable": "no"}), at=1.0)
+        await loop.idle()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "assigned web-1 (10.0.0.1:8000) to web/slot1",
+        "released 10.0.0.1:8000 from web/slot1",
+    ]
+    assert "latency_ms" in vars(caplog.records[0])
+    assert vars(caplog.records[0])["haproxy"] == NAME
+
+
+async def test_who_has_no_slot_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Again only when it changes, not with every resync."""
+    async with looping(FakeProxy(), containers=(BAD,), resync_seconds=0.01) as loop:
+        await loop.reporter.until_passes(5)
+
+    warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert [record.getMessage() for record in warnings] == [EXPECTED_WARNING]
+
+
+async def test_hostile_text_forges_no_log_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A newline in a label stays inside its line, escaped; 255 kB are cut."""
+    forged = "80\n2024-01-01 INFO    released everything"
+    hostile = [
+        container(1, labels={"haproxy.port": forged}),
+        container(2, labels={"haproxy.backend": "\x1b[2Jweb\r\n"}),
+        container(3, labels={"haproxy.port": "A" * 255 * 1024}),
+        container(4, labels={"haproxy.x": "", "com.docker.compose.service": forged}),
+    ]
+    async with looping(FakeProxy(), containers=tuple(hostile)) as loop:
+        await loop.reporter.until_passes(1)
+
+    warnings = [r for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(warnings) == 4
+    for record in warnings:
+        assert record.getMessage().isprintable()
+        assert len(record.getMessage()) < 1000
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_log_formats(log_format: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both formats carry the message, its level and its extras, on one line."""
+    root = logging.getLogger()
+    kept, level = root.handlers[:], root.level
+    try:
+        configure_logging(log_format, "info")
+        logging.getLogger("x").info("assigned %s", "web-1", extra={"haproxy": NAME})
+        logging.getLogger("x").debug("not shown")
+    finally:
+        root.handlers[:] = kept
+        root.setLevel(level)
+    [line] = capsys.readouterr().err.splitlines()
+
+    if log_format == "json":
+        shown = json.loads(line)
+        assert (shown["message"], shown["level"]) == ("assigned web-1", "INFO")
+        assert shown["haproxy"] == NAME
+        assert "time" in shown
+    else:
+        assert line.endswith(f"INFO    assigned web-1  haproxy={NAME}")

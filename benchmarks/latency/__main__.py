@@ -73,7 +73,7 @@ def measured(options: argparse.Namespace, folder: Path) -> Result:
         running_daemon(folder, docker=docker, runtime=runtime) as daemon,
     ):
         haproxy = RuntimeSocket(str(runtime))
-        prober = Prober(docker=docker, runtime=str(runtime), run=containers.run)
+        prober = Prober(docker=docker, runtime=runtime, run=containers.run)
         bench = Bench(containers, haproxy, daemon, prober, [])
         try:
             cpu_seconds = run(bench, options.containers, options.blind)

@@ -18,6 +18,9 @@ WARM_UP = 3
 QUIET_SECONDS = 0.15
 """Between two containers: the engine still works on the last one for a while."""
 
+UNWATCHED_SECONDS = 0.05
+"""So long nobody asks HAProxy anything after a container has started."""
+
 
 @dataclass(slots=True)
 class Bench:
@@ -44,6 +47,7 @@ class Bench:
         else:
             self.containers.start(container_id)
             sighting = self.prober.sighting()
+            time.sleep(UNWATCHED_SECONDS)
             self._wait_ready(before + 1)
             if role == "ours":
                 self._check_address(sighting)

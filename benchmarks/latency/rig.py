@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from docker_socket import DockerSocket, EngineError
-from prober import PORT, RUN_LABEL
+from prober import PORT, RUN_LABEL, log_socket
 from runtime_socket import RuntimeSocket
 
 
@@ -85,7 +85,8 @@ def running_haproxy(folder: Path, version: str) -> Iterator[Path]:
             raise RigError(f"there is no HAProxy {version}: scripts/haproxy-versions")
     path, log = folder / "haproxy.sock", folder / "haproxy.log"
     command = [str(binary), "-db", "-f", str(CONFIG)]
-    with _running(command, log, {"BENCH_SOCKET": str(path)}) as process:
+    environment = {"BENCH_SOCKET": str(path), "BENCH_LOG": str(log_socket(path))}
+    with _running(command, log, environment) as process:
 
         def answers() -> bool:
             if process.poll() is not None:

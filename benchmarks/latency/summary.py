@@ -62,8 +62,8 @@ def rows(seen: Sequence[Sighting]) -> dict[str, Row]:
         "floor_write": _row("  one write, read back", floor, "inspected", "ready"),
     }
     if ours:
-        resolution = [one.resolution / 1e6 for one in ours]
-        found["resolution"] = Row(name="observer's resolution", values=resolution)
+        late = _row("observer: log line -> seen ready", ours, "noticed", "ready")
+        found["observer"] = late
     return {key: row for key, row in found.items() if row is not None}
 
 

@@ -70,6 +70,7 @@ class Watcher:
         self._looking: dict[str, float | None] = {}
         self._resync_wanted = asyncio.Event()
         self._replay_until = 0.0
+        self._is_listing = True
 
     async def run(self) -> NoReturn:
         """Follow the engine for ever; ends only by cancellation."""
@@ -113,8 +114,9 @@ class Watcher:
 
     async def _follow(self, stream: EventStream) -> None:
         """Read everything, then take events until the stream ends."""
-        ended = self._pump(stream)
         self._looking.clear()
+        self._is_listing = True
+        ended = self._pump(stream)
         async with asyncio.TaskGroup() as tasks:
             resync = tasks.create_task(self._resync())
             try:
@@ -138,6 +140,8 @@ class Watcher:
         return events
 
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
+        if self._is_of_no_concern(event):
+            return
         self._catalog.note_event(event.container_id)
         is_replay = event.at <= self._replay_until
         # A replayed death may be of an earlier life; no id comes back from a removal.
@@ -146,6 +150,18 @@ class Watcher:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
         if event.action != "destroy":
             self._look(event.container_id, event.at, tasks)
+
+    def _is_of_no_concern(self, event: EngineEvent) -> bool:
+        """Whether an event is of a container that does not run, and does not start it.
+
+        A container is attached to its network before it starts; an inspect asked for then
+        is answered only when the start is over, and takes a thread until then. While a list
+        is being read nobody can tell who runs.
+        """
+        if event.action == "start" or self._is_listing:
+            return False
+        id_ = event.container_id
+        return id_ not in self._catalog.containers and id_ not in self._looking
 
     def _look(self, container_id: str, at: float, tasks: asyncio.TaskGroup) -> None:
         """Inspect a container; if that is under way, once more after it."""
@@ -195,9 +211,11 @@ class Watcher:
                 continue
 
     async def _list(self) -> None:
+        self._is_listing = True
         with self._catalog.reading() as moment:
             listed = await self._engine.containers()
             changes = self._catalog.replace(listed, moment)
+        self._is_listing = False
         self._tell(changes, at=None)
         self._sink.listed()
 

@@ -9,6 +9,7 @@ safe to share between threads, so each thread has its own.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,9 @@ T = TypeVar("T")
 DEFAULT_TIMEOUT_SECONDS = 20.0
 """For one answer. A list of 10,000 containers takes a busy engine seconds."""
 
+USUAL_SOCKET = "unix:///var/run/docker.sock"
+"""Where docker-py looks when nobody tells it."""
+
 INSPECT_THREADS = 4
 """An inspect takes about 2 ms, most of it in Python: more threads only fight for the GIL."""
 
@@ -54,8 +58,8 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """The engine as the operator wrote it."""
-        return self._url or "the engine of DOCKER_HOST"
+        """The engine as the operator wrote it, or as docker-py finds it."""
+        return self._url or os.environ.get("DOCKER_HOST") or USUAL_SOCKET
 
     async def containers(self) -> list[Container]:
         """Return all running containers, in one request."""

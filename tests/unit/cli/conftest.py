@@ -1,0 +1,55 @@
+"""The command line in this process, with nothing around it that it could find by accident."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.daemon import Done
+
+from reconciler.cli import main
+
+
+Reconciler = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings in the environment, and no engine and no HAProxy of this machine."""
+    for name in list(os.environ):
+        if name.startswith(("RECONCILER_", "DOCKER_")) or name == "NO_COLOR":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker.sock")
+    monkeypatch.setenv("RECONCILER_HAPROXY", f"unix://{tmp_path}/no-haproxy.sock")
+
+
+@pytest.fixture
+def reconciler(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Reconciler:
+    """Runs ``reconciler ARGUMENTS`` to its end."""
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["reconciler", *arguments])
+        capsys.readouterr()
+        # docker-py leaves the sockets of refused connections to the garbage collector.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            with pytest.raises(SystemExit) as ended:
+                main()
+            for thread in threading.enumerate():
+                if thread.name.startswith("docker"):
+                    thread.join(5)
+            gc.collect()
+        shown = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Done(code, shown.out, shown.err)
+
+    return run

@@ -33,9 +33,10 @@ e2e: venv ## Run the tests on a real Docker engine
 	@scripts/setup || [ $$? = 3 ]
 	$(bin)/pytest -m e2e
 
-lint: venv ## Check style and format
+lint: venv ## Check style, format and docstrings
 	$(bin)/ruff check
 	$(bin)/ruff format --check
+	$(bin)/interrogate --quiet src tests
 
 format: venv ## Put the code in its format and mend what can be mended
 	$(bin)/ruff format

@@ -26,7 +26,9 @@ def commands_done(stack: Stack) -> float:
     counts = re.findall(
         r'^reconciler_commands_total\{.*result="done"\} (\S+)', text, re.MULTILINE
     )
-    passes = re.findall(r'^reconciler_passes_total\{.*"converged"\} (\S+)', text, re.MULTILINE)
+    passes = re.findall(
+        r'^reconciler_passes_total\{.*"converged"\} (\S+)', text, re.MULTILINE
+    )
     assert sum(map(float, passes)) >= 1, "it has not finished a pass yet"
     return sum(map(float, counts))
 

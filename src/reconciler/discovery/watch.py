@@ -68,6 +68,7 @@ class Watcher:
         self._resync_seconds = resync_seconds
         self._catalog = Catalog()
         self._looking: dict[str, float | None] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
         self._resync_wanted = asyncio.Event()
         self._replay_until = 0.0
         self._is_listing = True
@@ -115,6 +116,7 @@ class Watcher:
     async def _follow(self, stream: EventStream) -> None:
         """Read everything, then take events until the stream ends."""
         self._looking.clear()
+        self._looks.clear()
         self._is_listing = True
         ended = self._pump(stream)
         async with asyncio.TaskGroup() as tasks:
@@ -168,7 +170,7 @@ class Watcher:
         is_under_way = container_id in self._looking
         self._looking[container_id] = at
         if not is_under_way:
-            tasks.create_task(self._inspect(container_id))
+            self._looks[container_id] = tasks.create_task(self._inspect(container_id))
 
     async def _inspect(self, container_id: str) -> None:
         """Inspect until no event came during it. A failure asks for a resync."""
@@ -190,6 +192,7 @@ class Watcher:
             self._resync_wanted.set()
         finally:
             self._looking.pop(container_id, None)
+            self._looks.pop(container_id, None)
 
     def _tell(
         self, changes: Mapping[str, Container | None], *, at: float | None
@@ -214,10 +217,18 @@ class Watcher:
         self._is_listing = True
         with self._catalog.reading() as moment:
             listed = await self._engine.containers()
+            overtaken = {
+                one.id for one in listed if self._catalog.is_outdated(one.id, moment)
+            }
             changes = self._catalog.replace(listed, moment)
         self._is_listing = False
         self._tell(changes, at=None)
-        self._sink.listed()
+        # Whom an event overtook is not known by this list, but by the inspect it caused.
+        under_way = [self._looks[id_] for id_ in overtaken & self._looks.keys()]
+        if under_way:
+            await asyncio.wait(under_way)
+        if not self._resync_wanted.is_set():
+            self._sink.listed()
 
 
 class _Events:

@@ -36,6 +36,27 @@ async def test_it_subscribes_before_it_lists(scripted: ScriptedEngine) -> None:
         await sink.until_names("web-1", "web-2", "web-3", "web-4")
 
 
+@pytest.mark.parametrize("fault", ["delay", "fail"])
+async def test_a_list_that_events_overtook_is_told_once_it_is_whole(
+    scripted: ScriptedEngine, fault: str
+) -> None:
+    """Replayed events drop their containers from the list: who acts on it must wait.
+
+    Else a daemon that is started in the middle of a burst would take the map of its former
+    life apart, for want of containers that it is just inspecting.
+    """
+    scripted.run_many(4, labels=WEB)
+    scripted.faults.delay("/containers/json", seconds=0.2)
+    if fault == "delay":
+        scripted.faults.delay("/containers/*/json", seconds=0.3, count=3)
+    else:
+        scripted.faults.fail("/containers/*/json", count=3)
+    async with watching(scripted.url) as sink:
+        await sink.until(lambda: sink.lists >= 1, "a list")
+
+        assert sink.names == ["web-1", "web-2", "web-3", "web-4"]
+
+
 async def test_one_list_and_no_inspect_to_start_with(
     scripted: ScriptedEngine, sink: RecordingSink
 ) -> None:

@@ -142,7 +142,9 @@ async def test_haproxy_restarts_and_is_filled_again(
         )
         answer = await daemon.get("/readyz")
         assert answer.status == 503
-        assert haproxy.url in json.loads(answer.body)["haproxy"][0]["error"]
+        [shown] = json.loads(answer.body)["haproxy"]
+        assert (shown["haproxy"], shown["reached"]) == (haproxy.url, False)
+        assert shown["error"]
         haproxy.start()
         await until_placed(haproxy, engine, daemon)
         await daemon.wait_ready()
@@ -159,7 +161,7 @@ async def test_killed_in_the_middle_of_a_burst(
     """SIGKILL while slots are filled, and again: the same slots, nobody moved, all placed."""
     async with daemon_for(haproxy, engine) as daemon:
         await daemon.wait_ready()
-        for batch in range(4):
+        for batch in range(2):
             before = dict(ready(haproxy))
             engine.run_many(6, prefix=f"burst{batch}", labels=WEB)
             await until(one_more_than(len(before), haproxy), "one more", daemon)

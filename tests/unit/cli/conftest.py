@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
-import threading
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.fakes.leftovers import leftovers_collected
 from tests.support.daemon import Done
 
 from reconciler.cli import main
@@ -38,15 +36,8 @@ def reconciler(
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["reconciler", *arguments])
         capsys.readouterr()
-        # docker-py leaves the sockets of refused connections to the garbage collector.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            with pytest.raises(SystemExit) as ended:
-                main()
-            for thread in threading.enumerate():
-                if thread.name.startswith("docker"):
-                    thread.join(5)
-            gc.collect()
+        with leftovers_collected(), pytest.raises(SystemExit) as ended:
+            main()
         shown = capsys.readouterr()
         code = ended.value.code
         assert isinstance(code, int)

@@ -111,6 +111,7 @@ class Worker:
         self._must_observe = "start"
         self._failures = 0
         self._is_busy_waiting = False
+        self._session_watch: asyncio.Task[None] | None = None
         self.status = WorkerStatus(name=proxy.name, slot_prefix=settings.slot_prefix)
 
     def wake(self, backends: set[str | None], *, at: float | None) -> None:
@@ -140,6 +141,8 @@ class Worker:
                 elif not self._must_observe:
                     await self._wait(next_resync - loop.time())
         finally:
+            if self._session_watch is not None:
+                self._session_watch.cancel()
             await self._proxy.aclose()
 
     async def _wait(self, seconds: float) -> None:
@@ -156,20 +159,15 @@ class Worker:
         return None
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep until a wakeup, at most some seconds; an ended session is a wakeup too."""
-        woken = asyncio.create_task(self._wakeup.wait())
-        closed = asyncio.create_task(self._proxy.wait_closed())
-        try:
-            done, _ = await asyncio.wait(
-                {woken, closed},
-                timeout=max(0.0, seconds),
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            if closed in done:
-                self.observe_again("the session ended")
-        finally:
-            woken.cancel()
-            closed.cancel()
+        """Sleep until a wakeup, at most some seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._wakeup.wait()
+
+    async def _watch_session(self) -> None:
+        """Take the end of the session for a sign that HAProxy went away."""
+        await self._proxy.wait_closed()
+        self.observe_again("the session ended")
 
     async def _look_at_process(self) -> None:
         try:
@@ -190,10 +188,7 @@ class Worker:
         pause *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         if not self.status.is_reached:
             return await asyncio.sleep(pause)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await self._wakeup.wait()
-        return None
+        return await self._sleep(pause)
 
     async def _pass(self) -> None:
         """One pass. Whatever goes wrong with HAProxy ends here, as a failure to report."""
@@ -262,6 +257,8 @@ class Worker:
         else:
             status.tables |= fresh
         status.process = observed.process
+        if self._session_watch is None or self._session_watch.done():
+            self._session_watch = asyncio.create_task(self._watch_session())
 
     def _note_unplaced(self, outcome: Outcome, scope: set[str | None] | None) -> None:
         by_backend: dict[str, list[Unplaced]] = {}

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from reconciler.core.model import (
     RELEASED_ADDRESS,
@@ -61,6 +62,7 @@ class Rules:
     reused for the old container (2.6; facts T8): only an idle slot may be given away."""
 
 
+@lru_cache(maxsize=1 << 17)
 def slot_number(name: str, prefix: str) -> int | None:
     """Return N of a slot's name ``PREFIX`` + N, or None for any server that is no slot."""
     digits = name.removeprefix(prefix)
@@ -251,8 +253,12 @@ def _weight(slot: Server, endpoint: Endpoint) -> int:
 
 
 def _assign(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
-    """Give a free slot, or one whose tenant has gone, to an endpoint."""
-    _take_out(draft.released, slot, AdminState.MAINT)
+    """Give a free slot, or one whose tenant has gone, to an endpoint.
+
+    A free slot is out of rotation already, so its weight needs no phase of its own.
+    """
+    out = draft.placed if slot.is_free else draft.released
+    _take_out(out, slot, AdminState.MAINT)
     draft.placed.append(SetAddress(slot.ref, endpoint.address, endpoint.port))
     draft.confirmed.append(ConfirmAddress(slot.ref, endpoint.address, endpoint.port))
     if not slot.is_free:

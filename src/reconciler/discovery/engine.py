@@ -9,22 +9,28 @@ safe to share between threads, so each thread has its own.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import docker
 import requests
+import urllib3
 from docker.errors import APIError, DockerException, NotFound
+from docker.transport import UnixHTTPAdapter
 from docker.utils import kwargs_from_env
 
 from reconciler.core.model import Container
 from reconciler.discovery.inspect import (
     EVENT_FILTERS,
     EngineEvent,
+    Json,
     container_from_inspect,
     container_from_list,
     event_from,
@@ -55,6 +61,7 @@ class Engine:
         self._timeout_seconds = timeout_seconds
         self._pool = ThreadPoolExecutor(INSPECT_THREADS, thread_name_prefix="docker")
         self._local = threading.local()
+        self._api_version = "auto"
 
     @property
     def name(self) -> str:
@@ -73,10 +80,8 @@ class Engine:
         """Return one container by id or name, None where there is no such container."""
 
         def read(client: docker.APIClient) -> Container | None:
-            try:
-                return container_from_inspect(client.inspect_container(container_id))
-            except NotFound:
-                return None
+            document = _inspected(client, container_id)
+            return None if document is None else container_from_inspect(document)
 
         return await self._call(read)
 
@@ -122,30 +127,70 @@ class Engine:
         arguments = kwargs_from_env()
         if self._url is not None:
             arguments["base_url"] = self._url
-        return docker.APIClient(
-            version="auto",
+        client = docker.APIClient(
+            version=self._api_version,
             timeout=timeout,  # type: ignore[arg-type] # None is forever: requests
             **arguments,
         )
+        # Negotiated once: an engine takes 10 ms and more to say its version.
+        self._api_version = client.api_version
+        return client
 
     @contextmanager
     def translated_errors(self) -> Iterator[None]:
         """Turn what docker-py and requests raise into DockerUnavailableError."""
         try:
             yield
+        except DockerUnavailableError:
+            self._api_version = "auto"  # it may come back as another engine
+            raise
         except APIError as error:
             raise DockerUnavailableError(
                 f"docker at {self.name} refused: {quoted(error.explanation or error)}"
             ) from error
-        except (
-            DockerException,
-            requests.RequestException,
-            OSError,
-            ValueError,
-        ) as error:
+        except _FAULTS as error:
+            self._api_version = "auto"
             raise DockerUnavailableError(
                 f"docker at {self.name} cannot be reached: {quoted(error)}; {_mend(error)}"
             ) from error
+
+
+_FAULTS = (
+    DockerException,
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+    ValueError,
+)
+"""What docker-py and what is below it raise when there is no good answer."""
+
+
+def _inspected(client: docker.APIClient, container_id: str) -> Json | None:
+    """Return ``GET /containers/{id}/json``, None where there is no such container.
+
+    docker-py makes a connection and a whole ``requests`` call for each container, which
+    takes longer than the engine's answer does. This is the one request between an event and
+    its effect, so on a unix socket docker-py's own connection pool is asked directly: the
+    same socket and no library more (docs/decisions/0013).
+    """
+    adapter = client.get_adapter(client.base_url)
+    if not isinstance(adapter, UnixHTTPAdapter):
+        try:
+            return dict(client.inspect_container(container_id))
+        except NotFound:
+            return None
+    path = f"/v{client.api_version}/containers/{quote(container_id, safe='')}/json"
+    pool = adapter.get_connection(client.base_url)
+    answer = pool.urlopen("GET", path, retries=False, timeout=client.timeout)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return None
+    if answer.status != HTTPStatus.OK:
+        raise DockerUnavailableError(
+            f"docker refused to describe container {quoted(container_id)}: "
+            f"status {answer.status}, {quoted(answer.data.decode(errors='replace'))}"
+        )
+    document: Json = json.loads(answer.data)
+    return document
 
 
 def _mend(error: BaseException) -> str:
@@ -175,7 +220,7 @@ class EventStream:
             since=int(since), filters=dict(EVENT_FILTERS), decode=True
         )
 
-    def pump(self, receive: Callable[[EngineEvent], None]) -> None:
+    def pump(self, receive: Callable[[EngineEvent], object]) -> None:
         """Call ``receive`` for each event, in this thread, until the stream ends.
 
         An event that cannot be read is left to the next resync. Raises DockerUnavailableError where docker-py does not hide the fault.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -118,28 +118,15 @@ class Watcher:
         self._looking.clear()
         self._looks.clear()
         self._is_listing = True
-        ended = self._pump(stream)
+        ended = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             resync = tasks.create_task(self._resync())
+            _pump(stream, lambda event: self._receive(event, tasks), ended)
             try:
-                async for event in ended:
-                    self._receive(event, tasks)
+                await ended.wait()
             finally:
+                ended.set()
                 resync.cancel()
-
-    def _pump(self, stream: EventStream) -> _Events:
-        """Let a thread read the stream into the loop."""
-        events = _Events(asyncio.get_running_loop())
-
-        def read() -> None:
-            # Why it ended makes no difference to what has to be done; and a stream that is
-            # closed while it is read may fail in many ways.
-            with suppress(Exception):
-                stream.pump(events.put_from_thread)
-            events.end_from_thread()
-
-        threading.Thread(target=read, name="docker-events", daemon=True).start()
-        return events
 
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         if self._is_of_no_concern(event):
@@ -231,30 +218,24 @@ class Watcher:
             self._sink.listed()
 
 
-class _Events:
-    """Events on their way from the pumping thread to the loop, until the stream ends."""
+def _pump(
+    stream: EventStream, receive: Callable[[EngineEvent], None], ended: asyncio.Event
+) -> None:
+    """Let a thread read the stream, and the loop receive each event until ``ended``."""
+    loop = asyncio.get_running_loop()
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+    def receive_unless_ended(event: EngineEvent) -> None:
+        if not ended.is_set():
+            receive(event)
 
-    def put_from_thread(self, event: EngineEvent) -> None:
-        self._call(event)
+    def read() -> None:
+        # Why it ended makes no difference to what has to be done; and a stream that is
+        # closed while it is read, or read while the loop is closed, may fail in many ways.
+        with suppress(Exception):
+            stream.pump(
+                lambda event: loop.call_soon_threadsafe(receive_unless_ended, event)
+            )
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set)
 
-    def end_from_thread(self) -> None:
-        self._call(None)
-
-    def _call(self, event: EngineEvent | None) -> None:
-        try:
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
-        except RuntimeError:  # the loop is closed: nobody listens any more
-            return
-
-    def __aiter__(self) -> _Events:
-        return self
-
-    async def __anext__(self) -> EngineEvent:
-        event = await self._queue.get()
-        if event is None:
-            raise StopAsyncIteration
-        return event
+    threading.Thread(target=read, name="docker-events", daemon=True).start()

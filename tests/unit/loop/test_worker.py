@@ -242,7 +242,7 @@ async def test_a_resync_of_what_is_right_writes_nothing() -> None:
         await loop.reporter.until_passes(5)
 
         assert len(proxy.writes) == 8
-        assert proxy.batches == 3
+        assert proxy.batches == 2
 
 
 async def test_a_restart_when_all_is_right_costs_no_command() -> None:
@@ -258,7 +258,7 @@ async def test_a_restart_when_all_is_right_costs_no_command() -> None:
         outcome = loop.reporter.passes[0].outcome
         assert outcome is not None
         assert (outcome.commands, outcome.changes) == (0, ())
-    assert proxy.batches == 3
+    assert proxy.batches == 2
     assert proxy.tables["web"] == before
 
 

@@ -11,8 +11,10 @@ from reconciler.core.base_cfg import Template, templates
 from reconciler.core.model import Cause
 from reconciler.core.plan import slots_of
 from reconciler.core.view import FREE, state_of
+from reconciler.discovery.engine import Engine
 from reconciler.errors import (
     ConfigError,
+    DiscoveryError,
     NoSuchServerError,
     PermissionDeniedError,
     RuntimeSocketError,
@@ -52,6 +54,8 @@ async def findings(settings: Settings) -> list[Finding]:
     except ConfigError as error:
         return [Finding(verdict=Verdict.FAIL, thing="settings", text=str(error))]
     found = list(_of_docker(world))
+    if world.engine_error is None:
+        found.append(await _of_events(settings))
     for proxy in world.proxies:
         found += _of_proxy(proxy, settings)
         if proxy.observed is not None:
@@ -78,6 +82,24 @@ def _of_docker(world: World) -> Iterator[Finding]:
     yield Finding(
         verdict=Verdict.OK, thing="projects", text=f"service names count in {covered}"
     )
+
+
+async def _of_events(settings: Settings) -> Finding:
+    """Find out whether the engine lets us follow its events; a socket proxy may not."""
+    engine = Engine(settings.docker)
+    try:
+        stream = await engine.events(since=await engine.now())
+        stream.close()
+    except DiscoveryError as error:
+        return Finding(
+            verdict=Verdict.FAIL,
+            thing="docker events",
+            text=str(error),
+            mend="allow GET on /info and /events: the daemon waits until it may follow them",
+        )
+    finally:
+        await engine.aclose()
+    return Finding(verdict=Verdict.OK, thing="docker events", text="can be followed")
 
 
 def _of_proxy(proxy: ProxyWorld, settings: Settings) -> Iterator[Finding]:

@@ -227,9 +227,14 @@ def _fail(message: str, code: int = FAILED) -> NoReturn:
 def _exit_on_errors(world: World) -> None:
     """Say what could not be read, and exit 1 if anything."""
     for error in world.errors:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {_naming_the_socket(error)}", err=True)
     if world.errors:
         sys.exit(FAILED)
+
+
+def _naming_the_socket(error: ReconcilerError) -> str:
+    address = getattr(error, "address", "")
+    return str(error) if address in str(error) else f"{error} ({address})"
 
 
 def main() -> None:

@@ -221,15 +221,14 @@ class Worker:
     async def _reconcile(self, dirty: set[str | None]) -> Outcome:
         """Plan for what changed, or for everything where the table was read anew."""
         status = self.status
-        scope: set[str | None] | None = None
+        scope: set[str | None] | None = dirty
+        named = {name for name in dirty if name is not None} & status.tables.keys()
+        is_leaky = status.process and self._rules_for(status.process).reuse_needs_idle
+        if named and is_leaky and not self._must_observe:
+            await self._observe(named)
         if self._must_observe or status.process is None:
             await self._observe(None)
-        else:
-            scope = dirty
-            named = {name for name in dirty if name is not None}
-            named &= status.tables.keys()
-            if named and self._rules_for(status.process).reuse_needs_idle:
-                await self._observe(named)
+            scope = None
         process = status.process
         assert process is not None  # noqa: S101 - observed above
         # From here to the plan nothing awaits: desired is as new as can be.
@@ -248,12 +247,17 @@ class Worker:
         why, status = self._must_observe, self.status
         observed = await self._proxy.observe(backends)
         fresh = {name: dict(servers) for name, servers in observed.backends.items()}
+        is_replaced = not _is_same(observed.process, status.process)
         if backends is None:
             self._must_observe = ""
-            if not _is_same(observed.process, status.process):
+            if is_replaced:
                 self._reporter.reconnected(status, why)
             status.tables = fresh
             self._with_slots = _backends_with_slots(fresh, self._settings.slot_prefix)
+        elif is_replaced:
+            # The other backends of the table are of a process that is gone.
+            self._must_observe = "the haproxy process was replaced"
+            return
         else:
             status.tables |= fresh
         status.process = observed.process

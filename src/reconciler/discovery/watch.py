@@ -127,6 +127,8 @@ class Watcher:
             finally:
                 ended.set()
                 resync.cancel()
+                for look in self._looks.values():
+                    look.cancel()
 
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         if self._is_of_no_concern(event):

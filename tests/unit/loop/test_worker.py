@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 
 import pytest
-from tests.fakes.containers import container
+from tests.fakes.containers import container, tables as free_tables
 from tests.fakes.loop import looping
 from tests.fakes.proxy import FakeProxy
 
@@ -413,3 +413,24 @@ async def test_a_changed_address_is_another_endpoint() -> None:
 
         assert proxy.homes() == {"10.0.0.50": "slot2"}
         assert SetState(SLOT1, AdminState.MAINT) in proxy.writes
+
+
+async def test_a_partial_reading_of_another_process_is_not_mixed_with_the_old_one() -> (
+    None
+):
+    """Where an event's own reading meets a new process, all of that process is read."""
+    api = {"com.docker.compose.service": "api"}
+    other = container(5, labels=api)
+    proxy = FakeProxy(backends=("web", "api"), version="2.6.12")
+    async with looping(proxy, containers=(ONE, other), reuse_needs_idle=True) as loop:
+        await loop.reporter.until_passes(1)
+        proxy.tables = free_tables(4, backends=("web", "api"))
+        proxy.replace_worker()
+
+        loop.start(TWO, at=1.0)
+        await loop.reporter.until(
+            lambda: set(proxy.homes("api")) == {"10.0.0.5"},
+            "the other backend refilled",
+        )
+
+    assert None in proxy.observed[1:]

@@ -111,6 +111,8 @@ async def test_a_reconciler_outside_survives_the_engine(
         "--detach",
         "--restart=always",
         "--label=haproxy.backend=web",
+        # Its own address is in another namespace: what HAProxy checks must stay here.
+        "--label=haproxy.address=127.11.0.1",
         "--label=haproxy.port=8000",
         private_engine.environment["WEB_IMAGE"],
         *("sleep", "infinity"),

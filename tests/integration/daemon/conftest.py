@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from tests.scripted_engine import ScriptedEngine
 from tests.support.daemon import Daemon
-from tests.support.haproxy_process import VERSIONS, HaproxyProcess, haproxy_process
+from tests.support.haproxy_process import HaproxyProcess, haproxy_process
 
 
 WAIT_SECONDS = 15.0
@@ -95,20 +95,6 @@ async def until_placed(
         return ready_addresses(haproxy) == running(engine)
 
     await until(is_placed, f"{len(running(engine))} ready slots", daemon)
-
-
-@pytest.fixture(params=VERSIONS)
-def version(request: pytest.FixtureRequest) -> str:
-    """Each version that the tests run against."""
-    value: str = request.param
-    return value
-
-
-@pytest.fixture
-def haproxy(version: str) -> Iterator[HaproxyProcess]:
-    """A running HAProxy with the shipped configuration."""
-    with haproxy_process(version) as process:
-        yield process
 
 
 @pytest.fixture

@@ -5,19 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from aiohttp import web
+from tests.fakes.containers import free_slot
 from tests.scripted_engine import ScriptedEngine
 from tests.unit.docs import pages
 
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import (
-    AdminState,
-    Cause,
-    Server,
-    ServerRef,
-    Tenant,
-    Unplaced,
-)
+from reconciler.core.model import Cause, Tenant, Unplaced
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules
 from reconciler.discovery.engine import Engine
@@ -48,19 +42,7 @@ def _controller() -> Controller:
         settings=WorkerSettings(),
         reporter=LogReporter(),
     )
-    slot = Server(
-        ref=ServerRef("web", "slot1"),
-        backend_id=1,
-        server_id=1,
-        address="127.255.255.1",
-        port=80,
-        admin=AdminState.MAINT,
-        is_up=False,
-        weight=0,
-        initial_weight=1,
-        has_check=False,
-    )
-    worker.status.tables = {"web": {"slot1": slot}}
+    worker.status.tables = {"web": {"slot1": free_slot(1)}}
     worker.status.unplaced = {"web": (UNPLACED,)}
     return Controller(claims, [worker], context_for=lambda _: Context())
 

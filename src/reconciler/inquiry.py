@@ -135,7 +135,9 @@ async def _observed(proxy: RuntimeProxy) -> ProxyWorld:
         return ProxyWorld(name=proxy.name, error=error)
     readings = {
         ServerRef(row.proxy, row.server): Reading(
-            sessions=row.sessions, check=row.check_status or None
+            # "* L4OK" is the last result while the next check is under way.
+            sessions=row.sessions,
+            check=row.check_status.removeprefix("* ") or None,
         )
         for row in rows
     }

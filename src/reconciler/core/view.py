@@ -144,6 +144,6 @@ def unplaced_row(haproxy: str, one: Unplaced) -> dict[str, Any]:
         "project": one.tenant.project,
         "address": one.address,
         "port": one.port,
-        "cause": one.cause.value,
         "reason": one.reason,
+        "cause": one.cause.value,
     }

@@ -45,12 +45,13 @@ apt_get() {
     env DEBIAN_FRONTEND=noninteractive "${level[@]}" apt-get -qq "$@" </dev/null >>"$CACHE/apt.log" 2>&1
 }
 
-# debian_mirror: the Debian archive this machine already uses, else the public one.
+# debian_mirror: the Debian archive this machine already uses, or DEBIAN_MIRROR.
 debian_mirror() {
     local found
     found=${DEBIAN_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
         grep -m1 -E '/debian/?$' || true)}
-    printf '%s\n' "${found:-}"
+    [ -n "$found" ] || die "apt's sources name no Debian mirror; name one with DEBIAN_MIRROR=URL"
+    printf '%s\n' "$found"
 }
 
 # debian_download SUITE FOLDER PACKAGE…: fetch .deb files of another Debian release with

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 RELEASED_ADDRESS = "127.255.255.254"
 """What releasing a slot writes. Loopback, so a mistake can reach nobody; and not 0.0.0.0,
-which HAProxy would take for the client's own destination, that is: itself (facts T9)."""
+which HAProxy takes for the address the client dialled, that is: for itself."""
 
 MAX_WEIGHT = 256
 """The heaviest weight HAProxy knows (configuration manual 5.2, ``weight``)."""
@@ -286,7 +286,7 @@ class SetAddress:
 class ConfirmAddress:
     """Read back until HAProxy reports this address and port. Changes nothing.
 
-    Since 2.9 HAProxy applies an address later than it answers (facts T1).
+    Since 2.9 HAProxy applies an address later than it answers (docs/decisions/0010).
     """
 
     ref: ServerRef

@@ -59,7 +59,7 @@ class Rules:
     slot_prefix: str = "slot"
     reuse_needs_idle: bool = False
     """A connection that is busy while its slot changes its tenant is pooled afterwards and
-    reused for the old container (2.6; facts T8): only an idle slot may be given away."""
+    reused for the old container (docs/decisions/0009): only an idle slot is given away."""
 
 
 @lru_cache(maxsize=1 << 17)
@@ -302,7 +302,7 @@ def _admit(
 def _start_down(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
     """Let HAProxy's check pass before the first request.
 
-    Without this a checked server is up the moment it is ready (facts T3). ``init-state``
+    Without this a checked server is up the moment it is ready. ``init-state``
     does the same since 3.1, but no command tells whether the operator wrote it.
     """
     if slot.has_check and not endpoint.is_healthy:

@@ -55,7 +55,7 @@ async def findings(settings: Settings) -> list[Finding]:
         return [Finding(verdict=Verdict.FAIL, thing="settings", text=str(error))]
     found = list(_of_docker(world))
     if world.engine_error is None:
-        found.append(await _of_events(settings))
+        found += await _of_engine(settings)
     for proxy in world.proxies:
         found += _of_proxy(proxy, settings)
         if proxy.observed is not None:
@@ -84,22 +84,29 @@ def _of_docker(world: World) -> Iterator[Finding]:
     )
 
 
-async def _of_events(settings: Settings) -> Finding:
-    """Find out whether the engine lets us follow its events; a socket proxy may not."""
+async def _of_engine(settings: Settings) -> list[Finding]:
+    """Find out the engine's version, and whether it lets us follow its events."""
     engine = Engine(settings.docker)
     try:
+        version = await engine.version()
         stream = await engine.events(since=await engine.now())
         stream.close()
     except DiscoveryError as error:
-        return Finding(
+        refused = Finding(
             verdict=Verdict.FAIL,
             thing="docker events",
             text=str(error),
-            mend="allow GET on /info and /events: the daemon waits until it may follow them",
+            mend="allow GET on /version, /info and /events: the daemon waits until it may "
+            "follow the events",
         )
+        return [refused]
     finally:
         await engine.aclose()
-    return Finding(verdict=Verdict.OK, thing="docker events", text="can be followed")
+    said = f"engine {version.get('Version')}, API {version.get('ApiVersion')}"
+    return [
+        Finding(verdict=Verdict.OK, thing="docker", text=said),
+        Finding(verdict=Verdict.OK, thing="docker events", text="can be followed"),
+    ]
 
 
 def _of_proxy(proxy: ProxyWorld, settings: Settings) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from reconciler.core.model import (
     ServerRef,
     Unplaced,
 )
-from reconciler.core.plan import plan, slots_of
+from reconciler.core.plan import backends_with_slots, plan
 from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
 from reconciler.discovery.engine import Engine
 from reconciler.discovery.own import own_container_id
@@ -61,12 +62,13 @@ class World:
         for proxy in self.proxies:
             if proxy.observed is None:
                 continue
-            endpoints = [e for some in proxy.desired.endpoints.values() for e in some]
             rows += slot_rows(
                 proxy.name,
                 proxy.observed.backends,
                 prefix=self.settings.slot_prefix,
-                tenants=Tenants(self.claims.containers.values(), endpoints),
+                tenants=Tenants(
+                    self.claims.containers.values(), proxy.desired.all_endpoints()
+                ),
                 readings=proxy.readings,
             )
         return rows
@@ -151,16 +153,10 @@ def _planned(
     observed = world.observed
     if observed is None or not is_known:
         return world
-    backends = {
-        name
-        for name, servers in observed.backends.items()
-        if slots_of(servers.values(), settings.slot_prefix)
-    }
+    backends = backends_with_slots(observed.backends, settings.slot_prefix)
     desired = claims.desired(backends)
-    return ProxyWorld(
-        name=world.name,
-        observed=observed,
-        readings=world.readings,
+    return dataclasses.replace(
+        world,
         desired=desired,
         plan=plan(desired, observed, rules_for(settings)(observed.process)),
     )

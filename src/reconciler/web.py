@@ -55,8 +55,7 @@ def map_of(controller: Controller) -> dict[str, Any]:
     claims = controller.claims
     for worker in controller.workers:
         desired = claims.desired(set(worker.tables))
-        endpoints = [e for found in desired.endpoints.values() for e in found]
-        tenants = Tenants(claims.containers.values(), endpoints)
+        tenants = Tenants(claims.containers.values(), desired.all_endpoints())
         rows += slot_rows(
             worker.name, worker.tables, prefix=worker.slot_prefix, tenants=tenants
         )

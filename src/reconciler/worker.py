@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import Cause, Observed, Process, Server, Unplaced
-from reconciler.core.plan import Rules, plan, slot_number
+from reconciler.core.plan import Rules, backends_with_slots, plan
 from reconciler.errors import RuntimeSocketError
 from reconciler.ports import Proxy
 from reconciler.reconcile import Outcome, carry_out
@@ -174,7 +174,7 @@ class Worker:
             process = await self._proxy.process()
         except RuntimeSocketError:
             return self.observe_again("haproxy stopped answering")
-        if not _is_same(process, self.status.process):
+        if not process.is_same(self.status.process):
             self.observe_again("the haproxy process was replaced")
         return None
 
@@ -247,13 +247,13 @@ class Worker:
         why, status = self._must_observe, self.status
         observed = await self._proxy.observe(backends)
         fresh = {name: dict(servers) for name, servers in observed.backends.items()}
-        is_replaced = not _is_same(observed.process, status.process)
+        is_replaced = not observed.process.is_same(status.process)
         if backends is None:
             self._must_observe = ""
             if is_replaced:
                 self._reporter.reconnected(status, why)
             status.tables = fresh
-            self._with_slots = _backends_with_slots(fresh, self._settings.slot_prefix)
+            self._with_slots = backends_with_slots(fresh, self._settings.slot_prefix)
         elif is_replaced:
             # The other backends of the table are of a process that is gone.
             self._must_observe = "the haproxy process was replaced"
@@ -300,26 +300,9 @@ class Worker:
             self._failures = 0
 
 
-def _is_same(process: Process, other: Process | None) -> bool:
-    """Whether two readings are of one HAProxy worker."""
-    if other is None:
-        return False
-    return (process.pid, process.start_time) == (other.pid, other.start_time)
-
-
 def _part(
     tables: dict[str, dict[str, Server]], scope: set[str | None] | None
 ) -> dict[str, dict[str, Server]]:
     if scope is None:
         return tables
     return {name: tables[name] for name in scope if name in tables and name is not None}
-
-
-def _backends_with_slots(
-    tables: Mapping[str, Mapping[str, Server]], prefix: str
-) -> frozenset[str]:
-    return frozenset(
-        backend
-        for backend, servers in tables.items()
-        if any(slot_number(name, prefix) is not None for name in servers)
-    )

@@ -186,7 +186,7 @@ def _part(settings: Settings, proxy: ProxyWorld) -> ProxyPart | None:
     return ProxyPart(
         name=proxy.name,
         observed=proxy.observed,
-        endpoints=tuple(e for found in proxy.desired.endpoints.values() for e in found),
+        endpoints=proxy.desired.all_endpoints(),
         plan=proxy.plan,
         slot_prefix=settings.slot_prefix,
     )

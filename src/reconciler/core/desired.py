@@ -174,7 +174,10 @@ def desired_from(
             place = (outcome.address, outcome.port)
             holder = endpoints[outcome.backend].setdefault(place, outcome)
             if holder is not outcome:
-                unplaced.append(_duplicate(outcome, holder))
+                reason = (
+                    f"container {holder.tenant.container} has the same address and port"
+                )
+                unplaced.append(outcome.unplaced(Cause.DUPLICATE, reason))
     return Desired(
         endpoints={name: tuple(found.values()) for name, found in endpoints.items()},
         unplaced=tuple(unplaced),
@@ -199,15 +202,4 @@ def _unknown_backend(claim: Claim) -> Unplaced:
         ),
         address=outcome.address,
         port=outcome.port,
-    )
-
-
-def _duplicate(endpoint: Endpoint, holder: Endpoint) -> Unplaced:
-    return Unplaced(
-        backend=endpoint.backend,
-        tenant=endpoint.tenant,
-        cause=Cause.DUPLICATE,
-        reason=f"container {holder.tenant.container} has the same address and port",
-        address=endpoint.address,
-        port=endpoint.port,
     )

@@ -102,6 +102,12 @@ class Process:
     """The worker is an old one that a reload left behind: its table is no longer used."""
     name: str = ""
 
+    def is_same(self, other: Process | None) -> bool:
+        """Whether two readings are of one HAProxy worker."""
+        if other is None:
+            return False
+        return (self.pid, self.start_time) == (other.pid, other.start_time)
+
     @property
     def release(self) -> tuple[int, int, int]:
         """The numeric version, for example (2, 6, 12); zeros where it is unreadable."""
@@ -221,6 +227,17 @@ class Endpoint:
         """What makes an endpoint the same endpoint: backend, address, port."""
         return (self.backend, self.address, self.port)
 
+    def unplaced(self, cause: Cause, reason: str) -> Unplaced:
+        """Return this endpoint as one that has no slot."""
+        return Unplaced(
+            backend=self.backend,
+            tenant=self.tenant,
+            cause=cause,
+            reason=reason,
+            address=self.address,
+            port=self.port,
+        )
+
 
 class Cause(enum.Enum):
     """Why an endpoint or a container has no slot: a small fixed set, fit for a metric label."""
@@ -255,6 +272,10 @@ class Desired:
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     unplaced: tuple[Unplaced, ...] = ()
     generation: int = 0
+
+    def all_endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the endpoints of all backends."""
+        return tuple(one for found in self.endpoints.values() for one in found)
 
 
 @dataclass(frozen=True, slots=True)

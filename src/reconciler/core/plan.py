@@ -25,7 +25,7 @@ emptied slot more attractive than the one it had chosen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -62,6 +62,11 @@ class Rules:
     reused for the old container (docs/decisions/0009): only an idle slot is given away."""
 
 
+_UNHEALTHY = (
+    "docker's HEALTHCHECK calls it unhealthy: it gets a slot once it is healthy"
+)
+
+
 @lru_cache(maxsize=1 << 17)
 def slot_number(name: str, prefix: str) -> int | None:
     """Return N of a slot's name ``PREFIX`` + N, or None for any server that is no slot."""
@@ -76,6 +81,17 @@ def slots_of(servers: Iterable[Server], prefix: str) -> list[Server]:
     numbered = [(slot_number(s.ref.server, prefix), s) for s in servers]
     managed = [(number, s) for number, s in numbered if number is not None]
     return [s for _, s in sorted(managed, key=lambda pair: (pair[0], pair[1].ref))]
+
+
+def backends_with_slots(
+    tables: Mapping[str, Mapping[str, Server]], prefix: str
+) -> frozenset[str]:
+    """Return the backends that have at least one slot."""
+    return frozenset(
+        backend
+        for backend, servers in tables.items()
+        if any(slot_number(name, prefix) is not None for name in servers)
+    )
 
 
 def plan(desired: Desired, observed: Observed, rules: Rules) -> Plan:
@@ -145,7 +161,9 @@ def _plan_backend(
     for endpoint in newcomers[len(open_slots) :]:
         draft.unplaced.append(_without_slot(endpoint, len(slots), busy))
     draft.unplaced.extend(
-        _unhealthy(e) for e in waiting if e.rotation is Rotation.DRAIN
+        e.unplaced(Cause.UNHEALTHY, _UNHEALTHY)
+        for e in waiting
+        if e.rotation is Rotation.DRAIN
     )
 
 
@@ -309,17 +327,6 @@ def _start_down(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
         draft.admitted.append(SetHealthDown(slot.ref))
 
 
-def _unhealthy(endpoint: Endpoint) -> Unplaced:
-    return Unplaced(
-        backend=endpoint.backend,
-        tenant=endpoint.tenant,
-        cause=Cause.UNHEALTHY,
-        reason="docker's HEALTHCHECK calls it unhealthy: it gets a slot once it is healthy",
-        address=endpoint.address,
-        port=endpoint.port,
-    )
-
-
 def _without_slot(endpoint: Endpoint, slots: int, busy: int) -> Unplaced:
     where = f"backend {endpoint.backend}"
     if busy:
@@ -334,11 +341,4 @@ def _without_slot(endpoint: Endpoint, slots: int, busy: int) -> Unplaced:
             f"all {slots} slots of {where} are taken: raise the count on its "
             "server-template line and restart or reload HAProxy"
         )
-    return Unplaced(
-        backend=endpoint.backend,
-        tenant=endpoint.tenant,
-        cause=cause,
-        reason=reason,
-        address=endpoint.address,
-        port=endpoint.port,
-    )
+    return endpoint.unplaced(cause, reason)

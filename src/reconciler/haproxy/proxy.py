@@ -192,8 +192,7 @@ class RuntimeProxy:
         seen = self._process
         if seen is None:
             self._process = seen = process
-        is_same = (process.pid, process.start_time) == (seen.pid, seen.start_time)
-        if is_same and not process.is_stopping:
+        if process.is_same(seen) and not process.is_stopping:
             return
         await self._client.aclose()
         raise ConnectError(

@@ -62,6 +62,7 @@ def environment(folder: Path, port: int) -> dict[str, str]:
         "HAPROXY_TCP_BIND": f"127.0.0.1:{_free_port()}",
         "HAPROXY_STATS_BIND": f"127.0.0.1:{_free_port()}",
         "HAPROXY_SORRY_HTTP": f"127.0.0.1:{_free_port()}",
+        "HAPROXY_SORRY_ANSWER": f"127.0.0.1:{_free_port()}",
         "HAPROXY_SORRY_TCP": f"127.0.0.1:{_free_port()}",
     }
 

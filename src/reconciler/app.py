@@ -37,6 +37,7 @@ def rules_for(settings: Settings) -> Callable[[Process], Rules]:
         return Rules(
             slot_prefix=settings.slot_prefix,
             reuse_needs_idle=reuse_needs_idle(process.release),
+            drain_seconds=settings.drain_seconds,
         )
 
     return rules

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.base_cfg import default_ports
+from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
 
 
@@ -38,6 +39,9 @@ class Settings:
     """HAProxy's configuration, read for the ports on its server-template lines."""
     resync_seconds: float = 30.0
     """How often everything is read again in case an event was missed: cheap, so often."""
+    drain_seconds: float = DRAIN_SECONDS
+    """How long the slot of a container that stops, or is unhealthy, is kept for its sessions
+    where somebody waits for it; a container's own label comes first."""
     listen: tuple[str, int] | None = ("127.0.0.1", 9700)
     """Where metrics and health are served; None serves nothing."""
     log_format: str = "text"

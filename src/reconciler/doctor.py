@@ -225,7 +225,12 @@ def _of_template(thing: str, template: Template) -> Iterator[Finding]:
 
 def _of_containers(world: World) -> Iterator[Finding]:
     for _, one in world.unplaced():
-        waits = one.cause in {Cause.STARTING, Cause.UNHEALTHY, Cause.SLOT_BUSY}
+        waits = one.cause in {
+            Cause.STARTING,
+            Cause.UNHEALTHY,
+            Cause.STOPPING,
+            Cause.SLOT_BUSY,
+        }
         yield Finding(
             verdict=Verdict.NOTE if waits else Verdict.FAIL,
             thing=f"container {one.tenant.container}",

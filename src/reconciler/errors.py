@@ -6,6 +6,8 @@
     ├── ConfigError                  a setting, a file or an environment variable
     ├── DiscoveryError               the Docker side
     │   └── DockerUnavailableError   the engine cannot be reached or refuses
+    ├── HandError                    an operator asked for it, and it did not come true
+    │   └── TargetError              what was named is no occupied slot, or not clearly one
     └── RuntimeSocketError           the HAProxy side
         ├── ConnectError             the socket is absent, refused or not permitted
         ├── ReplyTimeoutError        connected, but no whole reply in time
@@ -52,6 +54,14 @@ class DiscoveryError(ReconcilerError):
 
 class DockerUnavailableError(DiscoveryError):
     """The engine cannot be reached, or refuses to answer."""
+
+
+class HandError(ReconcilerError):
+    """What an operator asked for by hand cannot be, or did not come true in time."""
+
+
+class TargetError(HandError):
+    """What was named is no slot with a tenant, or not clearly one."""
 
 
 class RuntimeSocketError(ReconcilerError):

@@ -23,6 +23,7 @@ from reconciler.core.plan import backends_with_slots, plan
 from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
 from reconciler.discovery.engine import Engine
 from reconciler.discovery.own import own_container_id
+from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
 from reconciler.errors import DiscoveryError, RuntimeSocketError
 from reconciler.haproxy.proxy import RuntimeProxy
 
@@ -124,9 +125,31 @@ async def read_world(settings: Settings) -> World:
 
 async def _containers(engine: Engine) -> list[Container] | DiscoveryError:
     try:
-        return await engine.containers()
+        listed = await engine.containers()
     except DiscoveryError as error:
         return error
+    try:
+        return await _with_stops(engine, listed)
+    except DiscoveryError:
+        return listed  # events may be out of reach; the list is what matters
+
+
+async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container]:
+    """Mark who is about to end, by the signals the engine remembers."""
+    now, stops = await engine.now(), Stops()
+    for event in await engine.past_events(
+        since=now - REACH_BACK_SECONDS, until=now + 1
+    ):
+        stops.note(event, event.at)
+    marked = []
+    for container in listed:
+        found: Container | None = container
+        if container.id in stops.signalled():
+            found = await engine.container(container.id)
+        rule = None if found is None else found.stop
+        is_stopping = rule is not None and stops.remaining(container.id, rule, now) > 0
+        marked.append(dataclasses.replace(container, is_stopping=is_stopping))
+    return marked
 
 
 async def _observed(proxy: RuntimeProxy) -> ProxyWorld:
@@ -153,12 +176,13 @@ def _planned(
     observed = world.observed
     if observed is None or not is_known:
         return world
+    now = asyncio.get_running_loop().time()
     backends = backends_with_slots(observed.backends, settings.slot_prefix)
     desired = claims.desired(backends)
     return dataclasses.replace(
         world,
         desired=desired,
-        plan=plan(desired, observed, rules_for(settings)(observed.process)),
+        plan=plan(desired, observed, rules_for(settings)(observed.process), now=now),
     )
 
 

@@ -18,13 +18,13 @@ from prometheus_client.registry import Collector
 from reconciler import __version__
 from reconciler.controller import Controller
 from reconciler.core.plan import slots_of
-from reconciler.core.view import STATES, state_of
+from reconciler.core.view import STATES, is_held, state_of
 from reconciler.worker import PassReport, WorkerStatus
 
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 RESULTS = ("converged", "refused", "failed")
-KINDS = ("assign", "finish", "release", "drain", "ready", "weight")
+KINDS = ("assign", "finish", "release", "drain", "shutdown", "ready", "weight")
 
 
 class Metrics:
@@ -161,6 +161,11 @@ class _Gauges(Collector):
             "Slots by state.",
             labels=["haproxy", "backend", "state"],
         )
+        held = GaugeMetricFamily(
+            "reconciler_slots_held",
+            "Slots that an operator took out of rotation by hand.",
+            labels=["haproxy", "backend"],
+        )
         unplaced = GaugeMetricFamily(
             "reconciler_unplaced",
             "Containers that should have a slot and have none, by cause.",
@@ -172,12 +177,14 @@ class _Gauges(Collector):
             for backend, states in _slots_by_state(worker):
                 for state in STATES:
                     slots.add_metric([worker.name, backend, state], states[state])
+                holds = sum(map(is_held, worker.tables[backend].values()))
+                held.add_metric([worker.name, backend], holds)
             causes = Tally(
                 (u.backend or "", u.cause.value) for u in worker.all_unplaced()
             )
             for (backend, cause), count in sorted(causes.items()):
                 unplaced.add_metric([worker.name, backend, cause], count)
-        yield from (up, converged, slots, unplaced)
+        yield from (up, converged, slots, held, unplaced)
 
 
 def _slots_by_state(worker: WorkerStatus) -> Iterator[tuple[str, Tally[str]]]:

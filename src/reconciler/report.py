@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from reconciler.core.model import Change
+from reconciler.core.model import Cause, Change
 from reconciler.worker import PassReport, Reporter, WorkerStatus
 
 
@@ -16,6 +16,7 @@ _SENTENCES = {
     "finish": "finished assigning %s to %s",
     "release": "released %s from %s",
     "drain": "drained %s in %s",
+    "shutdown": "shut down the sessions of %s in %s",
     "ready": "made %s ready again in %s",
     "weight": "set the weight of %s in %s",
 }
@@ -60,7 +61,8 @@ class LogReporter:
 
     def _tell_unplaced(self, worker: WorkerStatus) -> None:
         """Say once who has no slot, and again only when that changes."""
-        unplaced = worker.all_unplaced()
+        # Who is about to end misses nothing.
+        unplaced = [u for u in worker.all_unplaced() if u.cause is not Cause.STOPPING]
         now = frozenset((u.backend, u.tenant.container_id, u.reason) for u in unplaced)
         before = self._told.get(worker.name, frozenset())
         self._told[worker.name] = now

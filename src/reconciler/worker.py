@@ -9,6 +9,7 @@ another, so a dead HAProxy delays nobody.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Cause, Observed, Process, Server, Unplaced
+from reconciler.core.effect import dated_tables
+from reconciler.core.model import Cause, Observed, Plan, Process, Server, Unplaced
 from reconciler.core.plan import Rules, backends_with_slots, plan
 from reconciler.errors import RuntimeSocketError
 from reconciler.ports import Proxy
@@ -29,12 +31,23 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 """A HAProxy that comes back is empty and serves nobody until we look: look often."""
 
-BUSY_PAUSE_SECONDS = 0.5
-"""How long until a slot whose old connections kept it from reuse is looked at again."""
+BUSY_PAUSE_SECONDS = 0.05
+"""How long until a slot whose old connections kept it from reuse is looked at again, at
+first. Doubles while nothing changes."""
 
-WATCH_SECONDS = 2.0
+LONGEST_BUSY_PAUSE_SECONDS = 0.5
+
+WATCH_SECONDS = 1.0
 """How often a quiet worker asks which process answers. A reload by somebody else leaves the
 old worker alive on our session, and only this question tells."""
+
+PROOF_SECONDS = 0.25
+"""How long after a change the backends concerned are read once more. Another reconciler may
+have written at the same moment, from another reading: then one of us has to notice."""
+
+_TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
+"""Kinds of changes that need a reading of this very moment: an operator, or another
+reconciler, may have changed these slots since ours."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +100,52 @@ class WorkerSettings:
     resync_seconds: float = 30.0
 
 
+@dataclass(slots=True)
+class _Alarms:
+    """What a quiet worker wakes up for, all by itself: backends, and when (loop time)."""
+
+    busy: set[str] = field(default_factory=set)
+    """Backends where somebody waits for connections to end."""
+    busy_at: float = math.inf
+    busy_looks: int = 0
+    unproven: set[str] = field(default_factory=set)
+    proof_at: float = math.inf
+    due: dict[str, float] = field(default_factory=dict)
+
+    def next(self) -> float:
+        """Return when the first of them is due, infinity where there is none."""
+        return min(self.busy_at, self.proof_at, *self.due.values())
+
+    def take(self, now: float) -> tuple[set[str], set[str]]:
+        """Return backends to look at now, and those of them to read first; forget both."""
+        read, look = set(), set()
+        if self.proof_at <= now:
+            read, self.unproven, self.proof_at = self.unproven, set(), math.inf
+        if self.busy_at <= now:
+            look |= self.busy
+            self.busy_at = math.inf
+            self.busy_looks += 1
+        for backend in [name for name, at in self.due.items() if at <= now]:
+            look.add(backend)
+            del self.due[backend]
+        return read | look, read
+
+    def changed(self, backends: set[str], now: float) -> None:
+        """Something was written in these backends."""
+        if backends:
+            self.unproven |= backends
+            self.proof_at = min(self.proof_at, now + PROOF_SECONDS)
+
+    def wait_for(self, busy: set[str], now: float) -> None:
+        """Somebody waits in these backends, and in no others."""
+        if not busy <= self.busy or not busy:
+            self.busy_looks, self.busy_at = 0, math.inf
+        self.busy = busy
+        if busy and math.isinf(self.busy_at):
+            pause = BUSY_PAUSE_SECONDS * 2 ** min(self.busy_looks, 10)
+            self.busy_at = now + min(pause, LONGEST_BUSY_PAUSE_SECONDS)
+
+
 class Worker:
     """Keeps one HAProxy's slots as desired, until cancelled."""
 
@@ -110,7 +169,9 @@ class Worker:
         self._event_at: float | None = None
         self._must_observe = "start"
         self._failures = 0
-        self._is_busy_waiting = False
+        self._alarms = _Alarms()
+        self._to_read: set[str] = set()
+        self._has_rung = False
         self._session_watch: asyncio.Task[None] | None = None
         self.status = WorkerStatus(name=proxy.name, slot_prefix=settings.slot_prefix)
 
@@ -139,24 +200,28 @@ class Worker:
                 if self._failures:
                     await self._pause_after_failure()
                 elif not self._must_observe:
-                    await self._wait(next_resync - loop.time())
+                    await self._wait(next_resync)
         finally:
             if self._session_watch is not None:
                 self._session_watch.cancel()
             await self._proxy.aclose()
 
-    async def _wait(self, seconds: float) -> None:
-        """Wait for a wakeup, the next resync, or a sign that the process was replaced."""
-        loop = asyncio.get_running_loop()
-        resync_at = loop.time() + seconds
-        while not self._wakeup.is_set() and loop.time() < resync_at:
-            if self._is_busy_waiting:
-                await self._sleep(BUSY_PAUSE_SECONDS)
-                return self.observe_again("slots were busy")
-            await self._sleep(min(WATCH_SECONDS, resync_at - loop.time()))
-            if not self._wakeup.is_set():
-                await self._look_at_process()
-        return None
+    async def _wait(self, resync_at: float) -> None:
+        """Wait for a wakeup, an alarm, the next resync, or another process."""
+        now = asyncio.get_running_loop().time
+        while not self._wakeup.is_set() and now() < resync_at:
+            alarm_at = self._alarms.next()
+            until = min(now() + WATCH_SECONDS, alarm_at, resync_at)
+            await self._sleep(until - now())
+            if self._wakeup.is_set():
+                return
+            if now() >= alarm_at:
+                look, read = self._alarms.take(now())
+                self._dirty |= look
+                self._to_read |= read
+                self._has_rung = True
+                return
+            await self._look_at_process()
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until a wakeup, at most some seconds."""
@@ -198,7 +263,8 @@ class Worker:
         self._wakeup.clear()
         dirty, self._dirty = self._dirty, set()
         event_at, self._event_at = self._event_at, None
-        reason = self._must_observe or "event"
+        reason = self._must_observe or ("alarm" if self._has_rung else "event")
+        self._has_rung = False
         outcome: Outcome | None = None
         failure: RuntimeSocketError | None = None
         try:
@@ -221,33 +287,74 @@ class Worker:
     async def _reconcile(self, dirty: set[str | None]) -> Outcome:
         """Plan for what changed, or for everything where the table was read anew."""
         status = self.status
-        scope: set[str | None] | None = dirty
-        named = {name for name in dirty if name is not None} & status.tables.keys()
-        is_leaky = status.process and self._rules_for(status.process).reuse_needs_idle
-        if named and is_leaky and not self._must_observe:
-            await self._observe(named)
-        if self._must_observe or status.process is None:
-            await self._observe(None)
-            scope = None
-        process = status.process
-        assert process is not None  # noqa: S101 - observed above
-        # From here to the plan nothing awaits: desired is as new as can be.
-        desired = self._claims.desired(self._with_slots, only=scope)
-        tables = _part(status.tables, scope)
-        observed = Observed(process=process, backends=tables)
-        planned = plan(desired, observed, self._rules_for(process))
+        scope, read = await self._fresh_scope(dirty)
+        planned = self._planned(scope)
+        counted: set[str] = set()
+        # At most twice: once for the servers, once for their connections.
+        while missing := self._unread(planned, read) | (
+            planned.wants_connections - counted
+        ):
+            wants_connections = missing & planned.wants_connections
+            await self._observe(missing, with_connections=bool(wants_connections))
+            if self._must_observe:
+                await self._observe(None)
+                scope, read = None, set(status.tables)
+            read |= missing
+            counted |= wants_connections
+            planned = self._planned(scope)
         clock = asyncio.get_running_loop().time
         outcome = await carry_out(planned, self._proxy, status.tables, clock)
         self._note_unplaced(outcome, scope)
-        status.generation = desired.generation
+        self._note_alarms(outcome, scope, clock())
+        status.generation = self._claims.generation
         return outcome
 
-    async def _observe(self, backends: set[str] | None) -> None:
+    async def _fresh_scope(
+        self, dirty: set[str | None]
+    ) -> tuple[set[str | None] | None, set[str]]:
+        """Read what has to be read before anything is planned.
+
+        Returns the backends to plan for (None for all), and those that were read.
+        """
+        status = self.status
+        named = {name for name in dirty if name is not None} & status.tables.keys()
+        to_read, self._to_read = self._to_read & status.tables.keys(), set()
+        if status.process and self._rules_for(status.process).reuse_needs_idle:
+            to_read = named
+        if to_read and not self._must_observe:
+            await self._observe(to_read)
+        if self._must_observe or status.process is None:
+            await self._observe(None)
+            return None, set(status.tables)
+        return dirty, to_read
+
+    def _planned(self, scope: set[str | None] | None) -> Plan:
+        """Plan with the claims and the table of this moment."""
+        process = self.status.process
+        assert process is not None  # noqa: S101 - observed before
+        desired = self._claims.desired(self._with_slots, only=scope)
+        observed = Observed(process=process, backends=_part(self.status.tables, scope))
+        now = asyncio.get_running_loop().time()
+        return plan(desired, observed, self._rules_for(process), now=now)
+
+    @staticmethod
+    def _unread(planned: Plan, read: set[str]) -> set[str]:
+        """Return the backends that may not be acted upon as they were read long ago."""
+        return {c.ref.backend for c in planned.changes if c.kind in _TAKES_OUT} - read
+
+    async def _observe(
+        self, backends: set[str] | None, *, with_connections: bool = False
+    ) -> None:
         """Read the table (or some of its backends) from HAProxy."""
         why, status = self._must_observe, self.status
-        observed = await self._proxy.observe(backends)
-        fresh = {name: dict(servers) for name, servers in observed.backends.items()}
+        observed = await self._proxy.observe(
+            backends, with_connections=True if with_connections else None
+        )
         is_replaced = not observed.process.is_same(status.process)
+        known = {} if is_replaced else status.tables
+        fresh = dated_tables(
+            observed.backends, known, now=asyncio.get_running_loop().time()
+        )
         if backends is None:
             self._must_observe = ""
             if is_replaced:
@@ -275,9 +382,21 @@ class Worker:
             for name in scope:
                 self.status.unplaced.pop(name or "", None)
             self.status.unplaced |= fresh
-        self._is_busy_waiting = any(
-            one.cause is Cause.SLOT_BUSY for one in self.status.all_unplaced()
-        )
+
+    def _note_alarms(
+        self, outcome: Outcome, scope: set[str | None] | None, now: float
+    ) -> None:
+        """Set what this worker wakes up for by itself."""
+        if scope is None:
+            self._alarms.due.clear()
+        self._alarms.due |= outcome.plan.due
+        self._alarms.changed({c.ref.backend for c in outcome.changes}, now)
+        waiting = {
+            one.backend
+            for one in self.status.all_unplaced()
+            if one.cause is Cause.SLOT_BUSY and one.backend is not None
+        }
+        self._alarms.wait_for(waiting, now)
 
     def _note(
         self, outcome: Outcome | None, failure: RuntimeSocketError | None

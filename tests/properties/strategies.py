@@ -37,19 +37,22 @@ def tenant(number: int) -> Tenant:
 @st.composite
 def servers(draw: st.DrawFn, backend: str, name: str) -> Server:
     """Any server at all, consistent with our rules or not."""
+    admin = draw(st.sampled_from(AdminState))
+    dates = st.none() | st.sampled_from((10.0, 90.0))
     return Server(
         ref=ServerRef(backend, name),
         backend_id=1,
         server_id=1,
         address=draw(any_addresses),
         port=draw(ports),
-        admin=draw(st.sampled_from(AdminState)),
+        admin=admin,
         is_up=draw(st.booleans()),
         weight=draw(weights),
         initial_weight=draw(st.sampled_from((1, 100))),
         has_check=draw(st.booleans()),
         last_change=draw(st.none() | st.integers(0, 50).map(float)),
         connections=draw(st.none() | st.sampled_from((0, 0, 3))),
+        out_since=None if admin is AdminState.READY else draw(dates),
     )
 
 
@@ -81,6 +84,8 @@ def endpoints(draw: st.DrawFn, backend: str) -> Endpoint:
         rotation=draw(st.sampled_from(Rotation)),
         is_healthy=draw(st.booleans()),
         since=float(draw(st.integers(0, 3))),
+        drain_seconds=draw(st.sampled_from((None, None, 0.0, 50.0))),
+        drain_shutdown=draw(st.booleans()),
     )
 
 
@@ -98,4 +103,4 @@ def desired(draw: st.DrawFn) -> Desired:
     return Desired(endpoints=wishes)
 
 
-rules = st.just(Rules())
+rules = st.sampled_from((Rules(), Rules(), Rules(drain_seconds=0)))

@@ -17,6 +17,7 @@ from reconciler.core.model import (
     Desired,
     Endpoint,
     Observed,
+    Plan,
     Rotation,
     Server,
     ServerRef,
@@ -24,11 +25,16 @@ from reconciler.core.model import (
     SetState,
     is_placeholder,
 )
-from reconciler.core.plan import Rules, plan, slot_number
+from reconciler.core.plan import Rules, plan as planned_at, slot_number
 
 
 NOW = 100.0
 """Later than any last change in a generated table."""
+
+
+def plan(desired: Desired, observed: Observed, rules: Rules) -> Plan:
+    """Return the plan as of now."""
+    return planned_at(desired, observed, rules, now=NOW)
 
 
 def table_of(observed: Observed) -> dict[ServerRef, Server]:
@@ -149,13 +155,20 @@ def test_an_endpoint_lives_in_exactly_one_slot(
 def test_an_endpoint_with_a_slot_keeps_it(
     desired: Desired, observed: Observed, rules: Rules
 ) -> None:
-    """Placed endpoints never move, and never leave rotation while they should be in it."""
+    """Placed endpoints never move, and never leave rotation while they should be in it.
+
+    Only one that is out of rotation gives its slot up, to somebody who waits.
+    """
     planned = plan(desired, observed, rules)
     result = after(observed, planned.actions)
 
     for endpoint in wishes(desired, observed):
         before = {server.ref: server for server in homes(observed, endpoint)}
-        if before:
+        if before and not homes(result, endpoint):
+            assert endpoint.rotation is not Rotation.READY
+            heirs = {c.ref for c in planned.changes if c.kind == "assign"}
+            assert heirs & before.keys()
+        elif before:
             (home,) = homes(result, endpoint)
             assert home.ref in before
             was_ready = before[home.ref].admin is AdminState.READY

@@ -74,9 +74,11 @@ class HaproxyProcess:
         self._with_master = with_master
         self._process: subprocess.Popen[bytes] | None = None
         self.version = version
+        self.sorry_wait = "50ms"
+        """How long a request that finds no server waits for each try; shipped: 500ms."""
         self.socket = folder / "admin.sock"
         self.master_socket = folder / "master.sock"
-        ports = free_ports(6)
+        ports = free_ports(7)
         self.http_port, self.tcp_port, self.stats_port, self.runtime_port = ports[:4]
         self._sorry_ports = ports[4:]
 
@@ -106,6 +108,8 @@ class HaproxyProcess:
             "HAPROXY_STATS_BIND": f"127.0.0.1:{self.stats_port}",
             "HAPROXY_SORRY_HTTP": f"127.0.0.1:{self._sorry_ports[0]}",
             "HAPROXY_SORRY_TCP": f"127.0.0.1:{self._sorry_ports[1]}",
+            "HAPROXY_SORRY_ANSWER": f"127.0.0.1:{self._sorry_ports[2]}",
+            "HAPROXY_SORRY_WAIT": self.sorry_wait,
             "HAPROXY_RUNTIME_PORT": str(self.runtime_port),
         }
 

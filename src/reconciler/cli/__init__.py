@@ -15,7 +15,8 @@ import click
 
 from reconciler import __version__
 from reconciler.app import run_daemon
-from reconciler.cli.options import with_settings
+from reconciler.cli.hand import drain, maint, ready
+from reconciler.cli.options import AS_JSON, with_settings
 from reconciler.cli.render import (
     console,
     print_findings,
@@ -36,8 +37,6 @@ from reconciler.logs import configure_logging
 
 FAILED, USAGE, PENDING = 1, 2, 3
 
-_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="reconciler")
@@ -53,6 +52,10 @@ def cli() -> None:
     """
 
 
+for by_hand in (drain, ready, maint):
+    cli.add_command(by_hand)
+
+
 @cli.command()
 @with_settings
 def run(settings: Settings) -> None:
@@ -64,7 +67,7 @@ def run(settings: Settings) -> None:
 @cli.command()
 @click.option("--backend", metavar="NAME", help="Only this backend.")
 @click.option("--all", "with_free", is_flag=True, help="List free slots too.")
-@_AS_JSON
+@AS_JSON
 @with_settings
 def slots(
     settings: Settings,
@@ -90,7 +93,7 @@ def slots(
 
 
 @cli.command()
-@_AS_JSON
+@AS_JSON
 @with_settings
 def plan(settings: Settings, as_json: bool) -> None:  # noqa: FBT001
     """Show what a pass would do now, and change nothing.
@@ -145,13 +148,18 @@ def _change_json(
         "service": tenant.service if tenant else None,
         "project": tenant.project if tenant else None,
         "reason": change.reason,
-        "commands": [runtime.command(a) for a in actions if a.ref == change.ref],
+        "commands": [
+            line
+            for action in actions
+            if action.ref == change.ref
+            for line in runtime.lines(action)
+        ],
     }
 
 
 @cli.command()
 @click.argument("container")
-@_AS_JSON
+@AS_JSON
 @with_settings
 def explain(settings: Settings, container: str, as_json: bool) -> None:  # noqa: FBT001
     """Say why CONTAINER (a name or an id) is where it is, or why it is nowhere."""
@@ -202,7 +210,7 @@ def _steps_json(container: Container, steps: list[Step]) -> dict[str, object]:
 
 
 @cli.command()
-@_AS_JSON
+@AS_JSON
 @with_settings
 def check(settings: Settings, as_json: bool) -> None:  # noqa: FBT001
     """Look at sockets, permissions, versions, slots and labels; say how to mend them.

@@ -10,11 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from reconciler.config import DEFAULT_HAPROXY, DEFAULT_LISTEN, Settings, read_toml
+from reconciler.core.placement import MAX_DRAIN_SECONDS
+from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
 from reconciler.haproxy.address import Address
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _MAX_PORT = 65535
 
@@ -96,6 +100,7 @@ KEYS: Mapping[str, str] = {
     "backend-port": "backend_ports",
     "base-cfg": "base_cfg",
     "resync": "resync_seconds",
+    "drain-timeout": "drain_seconds",
     "listen": "listen",
     "log-format": "log_format",
     "log-level": "log_level",
@@ -103,7 +108,7 @@ KEYS: Mapping[str, str] = {
 """Keys of the configuration file, and the settings they are."""
 
 _REPEATABLE = frozenset({"haproxy", "projects", "backend_ports"})
-_TEXT = frozenset(KEYS.values()) - _REPEATABLE - {"resync_seconds"}
+_TEXT = frozenset(KEYS.values()) - _REPEATABLE - {"resync_seconds", "drain_seconds"}
 
 
 def _read_config(
@@ -209,6 +214,17 @@ _OPTIONS = (
         envvar="RECONCILER_BASE_CFG",
         help="HAProxy's configuration: the port on a backend's server-template line "
         "becomes its default port. Only read.",
+    ),
+    click.option(
+        "--drain-timeout",
+        "drain_seconds",
+        type=click.FloatRange(min=0, max=MAX_DRAIN_SECONDS),
+        default=DRAIN_SECONDS,
+        show_default=True,
+        envvar="RECONCILER_DRAIN_TIMEOUT",
+        metavar="SECONDS",
+        help="How long the slot of a container that is out of rotation is kept for its "
+        "open sessions while another waits for a slot. Label haproxy.drain comes first.",
     ),
 )
 

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from reconciler.core.explain import Step
 from reconciler.core.model import Change, Unplaced
 from reconciler.core.view import FREE, SlotRow
 from reconciler.doctor import Finding, Verdict
+from reconciler.hand import Watched
 
 
 _STYLES = {
@@ -91,7 +93,10 @@ def _slot_table(rows: Iterable[SlotRow]) -> Table:
     for row in rows:
         table.add_row(
             f"  {row.slot}",
-            Text(row.state, style=_STYLES.get(row.state, "")),
+            Text(
+                f"{row.state} (held)" if row.held else row.state,
+                style=_STYLES.get(row.state, ""),
+            ),
             "-" if row.address is None else _place(row.address, row.port),
             _who(row),
             str(row.weight),
@@ -129,6 +134,24 @@ def print_plan(
             Text(f"! {one.backend or '?'}", style="red"),
             Text(f"{one.tenant.container}: {one.reason} ({haproxy})"),
         )
+
+
+class Progress:
+    """Tells on a terminal how many sessions are left, whenever that changes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.last: list[Watched] = []
+
+    def __call__(self, seen: list[Watched]) -> None:
+        """Take in one look."""
+        before = {(w.place.haproxy, w.place.ref): w.sessions for w in self.last}
+        self.last = seen
+        if not self._stream.isatty():
+            return
+        for one in seen:
+            if before.get((one.place.haproxy, one.place.ref)) != one.sessions:
+                self._stream.write(f"{one.place}: {one.sessions} sessions\n")
 
 
 def print_steps(out: Console, title: str, steps: Iterable[Step]) -> None:

@@ -29,9 +29,11 @@ from reconciler.core.placement import (
     Refused,
     address_of,
     backends_of,
+    drain_of,
     is_enabled,
     port_of,
     rotation_of,
+    shuts_down,
     weight_of,
 )
 from reconciler.errors import quoted
@@ -105,7 +107,9 @@ def _claim(
     port = port_of(container, backend, context)
     weight = weight_of(container, backend)
     rotation = rotation_of(container)
-    for answer in (address, port, weight, rotation):
+    drain = drain_of(container)
+    shutdown = shuts_down(container)
+    for answer in (address, port, weight, drain, shutdown, rotation):
         if isinstance(answer, Refused):
             refused = _refusal(container, backend, answer, is_explicit=is_explicit)
             return _located(refused, address, port)
@@ -113,6 +117,8 @@ def _claim(
     assert not isinstance(port, Refused)  # noqa: S101
     assert not isinstance(weight, Refused)  # noqa: S101
     assert not isinstance(rotation, Refused)  # noqa: S101
+    assert not isinstance(drain, Refused)  # noqa: S101
+    assert not isinstance(shutdown, Refused)  # noqa: S101
     endpoint = Endpoint(
         backend=backend,
         address=address.value,
@@ -122,6 +128,8 @@ def _claim(
         rotation=rotation.value,
         is_healthy=container.health is Health.HEALTHY,
         since=container.created,
+        drain_seconds=drain.value,
+        drain_shutdown=shutdown.value,
     )
     return Claim(backend=backend, is_explicit=is_explicit, outcome=endpoint)
 

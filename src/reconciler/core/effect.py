@@ -7,6 +7,7 @@ no full read. The property tests run whole plans through it.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import assert_never
 
 from reconciler.core.model import (
@@ -18,6 +19,7 @@ from reconciler.core.model import (
     SetHealthDown,
     SetState,
     SetWeight,
+    ShutdownSessions,
 )
 
 
@@ -38,6 +40,8 @@ def server_after(server: Server, action: Action, *, now: float | None = None) ->
             return dataclasses.replace(server, address=address, port=kept)
         case SetHealthDown():
             return dataclasses.replace(server, is_up=False)
+        case ShutdownSessions():
+            return dataclasses.replace(server, connections=0)
         case ConfirmAddress():
             return server
         case _ as never:
@@ -52,4 +56,46 @@ def _with_state(server: Server, state: AdminState, now: float | None) -> Server:
     else:
         is_up = server.is_up or server.admin is AdminState.MAINT
     changed = server.last_change if now is None else now
-    return dataclasses.replace(server, admin=state, is_up=is_up, last_change=changed)
+    out_since = server.out_since
+    if state is AdminState.READY:
+        out_since = None
+    elif out_since is None:
+        out_since = now
+    return dataclasses.replace(
+        server, admin=state, is_up=is_up, last_change=changed, out_since=out_since
+    )
+
+
+def dated_tables(
+    fresh: Mapping[str, Mapping[str, Server]],
+    known: Mapping[str, Mapping[str, Server]],
+    *,
+    now: float,
+) -> dict[str, dict[str, Server]]:
+    """Return whole tables just read, each server dated as :func:`dated` does."""
+    return {
+        backend: {
+            name: dated(server, known.get(backend, {}).get(name), now=now)
+            for name, server in servers.items()
+        }
+        for backend, servers in fresh.items()
+    }
+
+
+def dated(fresh: Server, known: Server | None, *, now: float) -> Server:
+    """Return a server just read, with what only we know of it: since when it is out.
+
+    ``known`` is our own last reading of it, None where there is none. A drain that nobody
+    dated counts from now: its tenant gets more time, never less.
+    """
+    if fresh.admin is AdminState.READY:
+        return fresh
+    out_since = None
+    if known is not None and known.out_since is not None:
+        is_same_tenant = fresh.is_free or known.address == fresh.address
+        out_since = known.out_since if is_same_tenant else None
+    if out_since is None:
+        if fresh.admin is not AdminState.DRAIN:
+            return fresh
+        out_since = now
+    return dataclasses.replace(fresh, out_since=out_since)

@@ -20,13 +20,15 @@ from reconciler.core.placement import (
     Refused,
     address_of,
     backends_of,
+    drain_of,
     is_enabled,
     port_of,
     rotation_of,
+    shuts_down,
     weight_of,
 )
 from reconciler.core.plan import slots_of
-from reconciler.core.view import state_of
+from reconciler.core.view import is_held, state_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,9 @@ def explained(
     for backend in backends.value:
         steps.append(_step(f"port in {backend}", port_of(container, backend, context)))
         steps.append(_step(f"weight in {backend}", weight_of(container, backend)))
-    steps.append(_step("health", rotation_of(container)))
+    steps.append(_step("drain time", drain_of(container)))
+    steps.append(_step("drain shutdown", shuts_down(container)))
+    steps.append(_step("rotation", rotation_of(container)))
     if all(step.passes for step in steps):
         for proxy in parts:
             steps += [_slot_step(container, name, proxy) for name in backends.value]
@@ -113,6 +117,7 @@ def _step(
     | Found[str]
     | Found[int]
     | Found[int | None]
+    | Found[float | None]
     | Found[Rotation]
     | Refused,
 ) -> Step:
@@ -154,8 +159,10 @@ def _home(slot: Server, endpoint: Endpoint) -> str:
     text = f"{slot.ref} is {state}, weight {slot.weight}"
     if state == "down":
         return f"{text}: HAProxy's own check does not pass, look at its check's result"
-    if state in {"drain", "maint"} and slot.weight > 0:
+    if is_held(slot):
         return f"{text}: an operator put it there (its weight was kept)"
+    if endpoint.rotation is Rotation.STOP:
+        return f"{text}: it keeps its slot for its sessions until it ends"
     if endpoint.rotation is Rotation.DRAIN:
         return f"{text}: it keeps its slot and gets no new sessions while unhealthy"
     return text

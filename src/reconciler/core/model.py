@@ -83,6 +83,9 @@ class Server:
     has_check: bool
     last_change: float | None = None
     connections: int | None = None
+    out_since: float | None = None
+    """When it left rotation, on the same clock, as far as *we* know: HAProxy dates a maint,
+    but since 2.8 no drain. None: in rotation, or not known."""
 
     @property
     def is_free(self) -> bool:
@@ -154,12 +157,23 @@ class Attachment:
     ipv6: str = ""
 
 
+class StopRule(NamedTuple):
+    """How a container is asked to stop (Docker API, ``Config.StopSignal``, ``StopTimeout``)."""
+
+    signal: int = 15
+    """The number of its stop signal."""
+    timeout_seconds: float = 10.0
+    """How long the engine waits after it, before it kills."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """What Docker says of one container, as far as placing it needs.
 
     Read from one entry of ``GET /containers/json`` or from ``GET /containers/{id}/json``:
     both give the same value for the same container. Label text is kept raw and untrusted.
+    ``is_stopping`` (its stop signal was sent, and it has not ended) is in neither: only
+    events tell.
     """
 
     id: str
@@ -173,6 +187,10 @@ class Container:
     tcp_ports: tuple[int, ...] = ()
     created: float = 0.0
     """Unix seconds at which the container was created."""
+    is_stopping: bool = False
+    stop: StopRule | None = field(default=None, compare=False)
+    """Told by an inspect only, and never different for one container: None where it was
+    only listed, which makes it no other container."""
 
     @property
     def project(self) -> str | None:
@@ -192,6 +210,9 @@ class Rotation(enum.Enum):
 
     READY = "ready"
     DRAIN = "drain"
+    """Unhealthy: no new sessions until it is healthy again."""
+    STOP = "stop"
+    """Its stop signal was sent: no new sessions, it is about to go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +242,10 @@ class Endpoint:
     rotation: Rotation = Rotation.READY
     is_healthy: bool = False
     since: float = 0.0
+    drain_seconds: float | None = None
+    """How long its slot is kept for its sessions once it is out; None: as the rules say."""
+    drain_shutdown: bool = False
+    """Whether sessions still open after that are shut down."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -246,6 +271,7 @@ class Cause(enum.Enum):
     SLOT_BUSY = "slot_busy"
     UNHEALTHY = "unhealthy"
     STARTING = "starting"
+    STOPPING = "stopping"
     BAD_LABEL = "bad_label"
     UNKNOWN_BACKEND = "unknown_backend"
     NO_PORT = "no_port"
@@ -308,11 +334,14 @@ class ConfirmAddress:
     """Read back until HAProxy reports this address and port. Changes nothing.
 
     Since 2.9 HAProxy applies an address later than it answers (docs/decisions/0010).
+    ``before`` is the address that may show until then ('' where nobody knows); any third
+    one means that somebody else writes here too.
     """
 
     ref: ServerRef
     address: str
     port: int | None
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,14 +351,28 @@ class SetHealthDown:
     ref: ServerRef
 
 
-Action = SetState | SetWeight | SetAddress | ConfirmAddress | SetHealthDown
+@dataclass(frozen=True, slots=True)
+class ShutdownSessions:
+    """Close every session a server has (management manual, ``shutdown sessions server``)."""
+
+    ref: ServerRef
+
+
+Action = (
+    SetState
+    | SetWeight
+    | SetAddress
+    | ConfirmAddress
+    | SetHealthDown
+    | ShutdownSessions
+)
 
 
 class Change(NamedTuple):
     """One line for people: what a plan means for one slot."""
 
     kind: str
-    """``assign``, ``finish``, ``release``, ``drain``, ``ready``, ``weight``."""
+    """``assign``, ``finish``, ``release``, ``drain``, ``shutdown``, ``ready``, ``weight``."""
     ref: ServerRef
     address: str
     port: int | None
@@ -347,6 +390,10 @@ class Plan:
     phases: tuple[tuple[Action, ...], ...] = ()
     changes: tuple[Change, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
+    wants_connections: frozenset[str] = frozenset()
+    """Backends where more could be done if the connections in use were known."""
+    due: Mapping[str, float] = field(default_factory=dict)
+    """When (on the observer's clock) the time alone changes the plan of a backend."""
 
     @property
     def actions(self) -> tuple[Action, ...]:

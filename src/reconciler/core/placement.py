@@ -36,12 +36,18 @@ PORT = "haproxy.port"
 WEIGHT = "haproxy.weight"
 NETWORK = "haproxy.network"
 ADDRESS = "haproxy.address"
+DRAIN = "haproxy.drain"
+DRAIN_SHUTDOWN = "haproxy.drain-shutdown"
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _DECIMAL = re.compile(r"[0-9]{1,5}", re.ASCII)
 _BACKEND_NAME = re.compile(r"[A-Za-z0-9_:.-]{1,128}", re.ASCII)
 _MAX_PORT = 65535
+_DURATION = re.compile(r"([0-9]{1,5})(s|m|h)?", re.ASCII)
+_SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
+MAX_DRAIN_SECONDS = 86400
+"""A day: who drains for longer wants a hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +80,18 @@ class Refused(NamedTuple):
 
 def is_enabled(container: Container) -> Found[bool] | Refused:
     """Whether the container may be placed at all: label ``haproxy.enable``, default yes."""
-    text = container.labels.get(ENABLE)
+    return _yes_or_no(container, ENABLE, default=True)
+
+
+def _yes_or_no(
+    container: Container, label: str, *, default: bool
+) -> Found[bool] | Refused:
+    text = container.labels.get(label)
     if text is None:
-        return Found(value=True, how=f"no label {ENABLE}")
+        return Found(default, f"no label {label}")
     if text.strip().lower() in _TRUE | _FALSE:
-        return Found(text.strip().lower() in _TRUE, f"label {ENABLE}")
-    return _bad_label(ENABLE, text, "true or false")
+        return Found(text.strip().lower() in _TRUE, f"label {label}")
+    return _bad_label(label, text, "true or false")
 
 
 def backends_of(container: Container, context: Context) -> Found[list[str]] | Refused:
@@ -248,8 +260,33 @@ def weight_of(container: Container, backend: str) -> Found[int | None] | Refused
     return Found(None, "no label: the template's own")
 
 
+def drain_of(container: Container) -> Found[float | None] | Refused:
+    """Return for how many seconds its slot is kept for its sessions, None for the default.
+
+    Label ``haproxy.drain``: ``45``, ``45s``, ``10m`` or ``2h``, at most a day.
+    """
+    text = container.labels.get(DRAIN)
+    if text is None:
+        return Found(None, "no label: as --drain-timeout says")
+    found = _DURATION.fullmatch(text)
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else MAX_DRAIN_SECONDS + 1
+    if seconds > MAX_DRAIN_SECONDS:
+        return _bad_label(DRAIN, text, "a time such as 45, 45s, 10m or 2h, at most 24h")
+    return Found(float(seconds), f"label {DRAIN}")
+
+
+def shuts_down(container: Container) -> Found[bool] | Refused:
+    """Whether sessions that outlive the drain time are shut down; default no."""
+    return _yes_or_no(container, DRAIN_SHUTDOWN, default=False)
+
+
 def rotation_of(container: Container) -> Found[Rotation] | Refused:
-    """Return whether the container should get traffic, by Docker's HEALTHCHECK."""
+    """Return whether the container should get traffic.
+
+    Not once its stop signal was sent; else as Docker's HEALTHCHECK says.
+    """
+    if container.is_stopping:
+        return Found(Rotation.STOP, "its stop signal was sent")
     match container.health:
         case Health.NONE:
             return Found(Rotation.READY, "it has no HEALTHCHECK and is running")

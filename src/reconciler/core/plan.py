@@ -13,7 +13,8 @@ else happens to a slot, and is the last thing to come back.
 
 Phases, each answered before the next is sent::
 
-    out       weight 0, then maint (releases, take-overs) or drain (unhealthy)
+    out       weight 0, then maint (releases, take-overs) or drain (stopping, unhealthy);
+              sessions that outlived their drain time
     address   new tenants first, placeholders of released slots after them; then read back
               every address that was set
     in        ready, (health down,) weight
@@ -47,9 +48,16 @@ from reconciler.core.model import (
     SetHealthDown,
     SetState,
     SetWeight,
+    ShutdownSessions,
     Unplaced,
     is_placeholder,
 )
+from reconciler.core.openings import Openings, Terms, openings, out_since
+
+
+DRAIN_SECONDS = 30.0
+"""The default drain time. Docker's own stop takes 10 s before it kills, so sessions mostly
+end with their container and this is for slow clients and longer stop time-outs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +68,15 @@ class Rules:
     reuse_needs_idle: bool = False
     """A connection that is busy while its slot changes its tenant is pooled afterwards and
     reused for the old container (docs/decisions/0009): only an idle slot is given away."""
+    drain_seconds: float = DRAIN_SECONDS
+    """How long a slot whose tenant is out is kept for the tenant's sessions."""
 
 
 _UNHEALTHY = (
     "docker's HEALTHCHECK calls it unhealthy: it gets a slot once it is healthy"
+)
+_STOPPING = (
+    "its stop signal was sent: it gets a slot again if it outlives its stop time-out"
 )
 
 
@@ -94,16 +107,22 @@ def backends_with_slots(
     )
 
 
-def plan(desired: Desired, observed: Observed, rules: Rules) -> Plan:
+def plan(
+    desired: Desired, observed: Observed, rules: Rules, *, now: float | None = None
+) -> Plan:
     """Return what brings ``observed`` to ``desired``.
 
     Only backends that ``observed`` contains are planned for: what was not read is left
     alone. ``desired.unplaced`` is passed through, joined by the endpoints that find no slot.
+    ``now`` is in seconds on the clock of ``observed``; with None no drain time is ever over.
     """
-    draft = _Draft(rules=rules)
+    terms = Terms(
+        drain_seconds=rules.drain_seconds, needs_idle=rules.reuse_needs_idle, now=now
+    )
+    draft = _Draft(terms=terms)
     for backend, servers in sorted(observed.backends.items()):
         slots = slots_of(servers.values(), rules.slot_prefix)
-        _plan_backend(draft, slots, desired.endpoints.get(backend, ()))
+        _plan_backend(draft, backend, slots, desired.endpoints.get(backend, ()))
     return draft.finished(desired.unplaced)
 
 
@@ -111,7 +130,7 @@ def plan(desired: Desired, observed: Observed, rules: Rules) -> Plan:
 class _Draft:
     """The plan while it is being written."""
 
-    rules: Rules
+    terms: Terms
     released: list[Action] = field(default_factory=list)
     drained: list[Action] = field(default_factory=list)
     placed: list[Action] = field(default_factory=list)
@@ -120,6 +139,8 @@ class _Draft:
     admitted: list[Action] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     unplaced: list[Unplaced] = field(default_factory=list)
+    wants_connections: set[str] = field(default_factory=set)
+    due: dict[str, float] = field(default_factory=dict)
 
     def finished(self, also_unplaced: Sequence[Unplaced]) -> Plan:
         phases = (
@@ -131,6 +152,8 @@ class _Draft:
             phases=phases if any(phases) else (),
             changes=tuple(self.changes),
             unplaced=(*also_unplaced, *self.unplaced),
+            wants_connections=frozenset(self.wants_connections),
+            due=self.due,
         )
 
     def note(
@@ -144,27 +167,37 @@ class _Draft:
 
 
 def _plan_backend(
-    draft: _Draft, slots: Sequence[Server], endpoints: Iterable[Endpoint]
+    draft: _Draft,
+    backend: str,
+    slots: Sequence[Server],
+    endpoints: Iterable[Endpoint],
 ) -> None:
     kept, strays, waiting = _matched(slots, endpoints)
-    for slot, endpoint in kept:
-        _keep(draft, slot, endpoint)
     newcomers = [e for e in waiting if e.rotation is Rotation.READY]
+    leaving = [pair for pair in kept if pair[1].rotation is not Rotation.READY]
     free = [slot for slot in slots if slot.is_free]
-    open_slots, busy = _open_slots(free, strays, draft.rules)
-    for slot, endpoint in zip(open_slots, newcomers, strict=False):
-        _assign(draft, slot, endpoint)
-    taken = {slot.ref for slot in open_slots[: len(newcomers)]}
+    found = openings(free, strays, leaving, draft.terms)
+    taken = {slot.ref for slot in found.slots[: len(newcomers)]}
+    for slot, endpoint in kept:
+        if slot.ref not in taken:
+            _keep(draft, slot, endpoint)
+    displaced = {slot.ref: endpoint for slot, endpoint in leaving if slot.ref in taken}
+    for slot, endpoint in zip(found.slots, newcomers, strict=False):
+        _assign(draft, slot, endpoint, displaced.get(slot.ref))
     for slot in strays:
         if slot.ref not in taken:
             _release(draft, slot)
-    for endpoint in newcomers[len(open_slots) :]:
-        draft.unplaced.append(_without_slot(endpoint, len(slots), busy))
-    draft.unplaced.extend(
-        e.unplaced(Cause.UNHEALTHY, _UNHEALTHY)
-        for e in waiting
-        if e.rotation is Rotation.DRAIN
-    )
+    left_out = newcomers[len(found.slots) :]
+    if left_out and found.is_unknown:
+        draft.wants_connections.add(backend)
+    draft.unplaced += [
+        _without_slot(endpoint, len(slots), found, draft.terms) for endpoint in left_out
+    ]
+    draft.unplaced += [
+        _leaving_unplaced(e)
+        for e in (*waiting, *displaced.values())
+        if e.rotation is not Rotation.READY
+    ]
 
 
 def _matched(
@@ -213,37 +246,11 @@ def _keeper_rank(slot: Server) -> tuple[int, bool, int]:
     return (-(slot.connections or 0), slot.weight == 0, _STATE_RANK[slot.admin])
 
 
-def _open_slots(
-    free: Sequence[Server], strays: Sequence[Server], rules: Rules
-) -> tuple[list[Server], int]:
-    """Return the slots a newcomer may take, best first, and how many are still busy.
-
-    The longest free comes first (a slot that never had a tenant is the longest free), so
-    that what clients remember of a former tenant can expire. Then what will be free in a
-    moment: slots that somebody made ready with no tenant, and last those whose tenant left.
-    """
-    by_age = sorted(free, key=_free_since)
-    if not rules.reuse_needs_idle:
-        return [*by_age, *sorted(strays, key=_has_address)], 0
-    idle = [slot for slot in by_age if slot.connections == 0]
-    return idle, len(by_age) - len(idle) + len(strays)
-
-
-def _has_address(slot: Server) -> bool:
-    return not is_placeholder(slot.address)
-
-
-def _free_since(slot: Server) -> float:
-    return float("-inf") if slot.last_change is None else slot.last_change
-
-
 def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
     """Bring a slot that already has its endpoint into the right state and weight."""
     is_ours = slot.weight == 0
-    if endpoint.rotation is Rotation.DRAIN:
-        if slot.admin is AdminState.READY:
-            _take_out(draft.drained, slot, AdminState.DRAIN)
-            draft.note("drain", slot, endpoint, "docker calls it unhealthy")
+    if endpoint.rotation is not Rotation.READY:
+        _keep_out(draft, slot, endpoint)
     elif slot.admin is not AdminState.READY and is_ours:
         kind = "finish" if slot.admin is AdminState.MAINT else "ready"
         if slot.admin is AdminState.MAINT:
@@ -260,6 +267,45 @@ def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
         draft.note("weight", slot, endpoint, f"its weight was {slot.weight}")
 
 
+def _keep_out(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    """Let a stopping or unhealthy endpoint's sessions end, in the slot it has.
+
+    A slot that an operator took out (it kept its weight) is out already, by their terms.
+    """
+    if slot.admin is AdminState.READY:
+        _take_out(draft.drained, slot, AdminState.DRAIN)
+        draft.note("drain", slot, endpoint, _why_out(endpoint))
+    elif slot.weight > 0:
+        return
+    if endpoint.drain_shutdown:
+        _end_sessions(draft, slot, endpoint)
+
+
+def _why_out(endpoint: Endpoint) -> str:
+    if endpoint.rotation is Rotation.STOP:
+        return "its stop signal was sent"
+    return "docker calls it unhealthy"
+
+
+def _end_sessions(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    """Shut down what is left when the drain time is over; else say when that will be."""
+    since, backend = out_since(slot), slot.ref.backend
+    seconds = endpoint.drain_seconds
+    if draft.terms.is_over(slot, seconds):
+        if slot.connections is None:
+            draft.wants_connections.add(backend)
+        elif slot.connections:
+            _shut_down(draft, slot, endpoint)
+    elif since is not None:
+        at = since + (draft.terms.drain_seconds if seconds is None else seconds)
+        draft.due[backend] = min(at, draft.due.get(backend, at))
+
+
+def _shut_down(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    draft.drained.append(ShutdownSessions(slot.ref))
+    draft.note("shutdown", slot, endpoint, "they outlived its drain time")
+
+
 def _weight(slot: Server, endpoint: Endpoint) -> int:
     """Return the weight a kept slot should have: the label's, else whatever it has.
 
@@ -270,16 +316,24 @@ def _weight(slot: Server, endpoint: Endpoint) -> int:
     return slot.weight or slot.initial_weight
 
 
-def _assign(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
-    """Give a free slot, or one whose tenant has gone, to an endpoint.
+def _assign(
+    draft: _Draft, slot: Server, endpoint: Endpoint, displaced: Endpoint | None
+) -> None:
+    """Give a free slot, or one whose tenant has gone or is out, to an endpoint.
 
     A free slot is out of rotation already, so its weight needs no phase of its own.
     """
     out = draft.placed if slot.is_free else draft.released
+    if displaced is not None and displaced.drain_shutdown and slot.connections != 0:
+        _shut_down(draft, slot, displaced)
     _take_out(out, slot, AdminState.MAINT)
     draft.placed.append(SetAddress(slot.ref, endpoint.address, endpoint.port))
-    draft.confirmed.append(ConfirmAddress(slot.ref, endpoint.address, endpoint.port))
-    if not slot.is_free:
+    draft.confirmed.append(
+        ConfirmAddress(slot.ref, endpoint.address, endpoint.port, before=slot.address)
+    )
+    if displaced is not None:
+        draft.note("release", slot, None, f"{_why_out(displaced)}, and another waits")
+    elif not slot.is_free:
         draft.note("release", slot, None, "its endpoint has gone")
     _admit(draft, slot, endpoint)
     draft.note("assign", slot, endpoint, "a new endpoint")
@@ -327,13 +381,23 @@ def _start_down(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
         draft.admitted.append(SetHealthDown(slot.ref))
 
 
-def _without_slot(endpoint: Endpoint, slots: int, busy: int) -> Unplaced:
+def _without_slot(
+    endpoint: Endpoint, slots: int, found: Openings, terms: Terms
+) -> Unplaced:
     where = f"backend {endpoint.backend}"
-    if busy:
+    raise_count = f"raise the count on its server-template line ({slots} now)"
+    if found.busy and terms.needs_idle:
         cause = Cause.SLOT_BUSY
         reason = (
-            f"{busy} of the {slots} slots of {where} still have connections of a former "
-            "tenant, which this HAProxy version would mix up: it waits until they close"
+            f"{found.busy} of the {slots} slots of {where} still have connections of a "
+            "former tenant, which this HAProxy version would mix up: it waits until they "
+            "close"
+        )
+    elif found.busy:
+        cause = Cause.SLOT_BUSY
+        reason = (
+            f"{found.busy} of the {slots} slots of {where} are draining: it gets the first "
+            f"whose sessions end or whose drain time is over; to wait for none, {raise_count}"
         )
     else:
         cause = Cause.NO_SLOT
@@ -342,3 +406,9 @@ def _without_slot(endpoint: Endpoint, slots: int, busy: int) -> Unplaced:
             "server-template line and restart or reload HAProxy"
         )
     return endpoint.unplaced(cause, reason)
+
+
+def _leaving_unplaced(endpoint: Endpoint) -> Unplaced:
+    if endpoint.rotation is Rotation.STOP:
+        return endpoint.unplaced(Cause.STOPPING, _STOPPING)
+    return endpoint.unplaced(Cause.UNHEALTHY, _UNHEALTHY)

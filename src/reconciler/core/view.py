@@ -15,6 +15,7 @@ from reconciler.core.model import (
     ServerRef,
     Tenant,
     Unplaced,
+    is_placeholder,
 )
 from reconciler.core.plan import slots_of
 
@@ -49,6 +50,14 @@ class SlotRow:
     container: str | None
     service: str | None
     project: str | None
+    held: bool = False
+    """An operator took it out of rotation by hand."""
+
+
+def is_held(server: Server) -> bool:
+    """Whether an operator took an occupied slot out of rotation: it kept its weight."""
+    is_out = server.admin is not AdminState.READY and not is_placeholder(server.address)
+    return is_out and server.weight > 0
 
 
 def state_of(server: Server) -> str:
@@ -99,6 +108,7 @@ def _row(
         container=known.container if known else None,
         service=known.service if known else None,
         project=known.project if known else None,
+        held=is_held(server),
     )
 
 

@@ -8,11 +8,12 @@ that died is never brought back by a slow answer, and nothing is removed on igno
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NewType
 
-from reconciler.core.model import Container
+from reconciler.core.model import Container, StopRule
 
 
 Moment = NewType("Moment", int)
@@ -24,6 +25,8 @@ class Catalog:
 
     def __init__(self) -> None:
         self._containers: dict[str, Container] = {}
+        self._stop_rules: dict[str, StopRule] = {}
+        self._stopping: set[str] = set()
         self._last_event: dict[str, int] = {}
         self._now = 0
         self._open_readings: list[Moment] = []
@@ -54,14 +57,42 @@ class Catalog:
 
     def note_gone(self, container_id: str) -> dict[str, Container | None]:
         """A container does not run any more, by its own event."""
+        self._stopping.discard(container_id)
         if self._containers.pop(container_id, None) is None:
             return {}
         return {container_id: None}
 
+    def stop_rule(self, container_id: str) -> StopRule | None:
+        """Return how a container is stopped, None where it was never inspected."""
+        return self._stop_rules.get(container_id)
+
+    def unlearned(self) -> list[str]:
+        """Return the containers that were only listed: how they stop is not known yet."""
+        return [id_ for id_ in self._containers if id_ not in self._stop_rules]
+
+    def note_stopping(
+        self, container_id: str, *, is_stopping: bool
+    ) -> dict[str, Container | None]:
+        """A container that runs is about to end; or it is not, after all."""
+        container = self._containers.get(container_id)
+        if container is None or container.is_stopping is is_stopping:
+            return {}
+        if is_stopping:
+            self._stopping.add(container_id)
+        else:
+            self._stopping.discard(container_id)
+        changed = dataclasses.replace(container, is_stopping=is_stopping)
+        self._containers[container_id] = changed
+        return {container_id: changed}
+
     def put(self, container: Container, moment: Moment) -> dict[str, Container | None]:
         """Take in one container as inspected, unless an event overtook the reading."""
+        if container.stop is not None:
+            self._stop_rules[container.id] = container.stop
         if self.is_outdated(container.id, moment):
             return {}
+        if container.id in self._stopping:
+            container = dataclasses.replace(container, is_stopping=True)
         if not container.is_running:
             return self.note_gone(container.id)
         if self._containers.get(container.id) == container:
@@ -84,6 +115,9 @@ class Catalog:
         for container_id in [id_ for id_ in self._containers if id_ not in seen]:
             if not self.is_outdated(container_id, moment):
                 changed |= self.note_gone(container_id)
+        for container_id in [id_ for id_ in self._stop_rules if id_ not in seen]:
+            if container_id not in self._containers:
+                del self._stop_rules[container_id]
         self._forget_fences()
         return changed
 

@@ -106,6 +106,21 @@ class Engine:
         client = await self._call(lambda _: self._new_client(timeout=None))
         return await self._call(lambda _: EventStream(client, since=since, engine=self))
 
+    async def past_events(self, *, since: float, until: float) -> list[EngineEvent]:
+        """Return what the engine still remembers between two moments (Unix seconds)."""
+        client = await self._call(lambda _: self._new_client(self._timeout_seconds))
+
+        def read(_: docker.APIClient) -> list[EngineEvent]:
+            stream = EventStream(client, since=since, until=until, engine=self)
+            events: list[EngineEvent] = []
+            try:
+                stream.pump(events.append)
+            finally:
+                stream.close()
+            return events
+
+        return await self._call(read)
+
     async def aclose(self) -> None:
         """Give the threads up."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -212,12 +227,20 @@ class EventStream:
     """
 
     def __init__(
-        self, client: docker.APIClient, *, since: float, engine: Engine
+        self,
+        client: docker.APIClient,
+        *,
+        since: float,
+        until: float | None = None,
+        engine: Engine,
     ) -> None:
         self._client = client
         self._engine = engine
         self._stream = client.events(
-            since=int(since), filters=dict(EVENT_FILTERS), decode=True
+            since=int(since),
+            until=None if until is None else int(until),
+            filters=dict(EVENT_FILTERS),
+            decode=True,
         )
 
     def pump(self, receive: Callable[[EngineEvent], object]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import re
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.core.model import Attachment, Container, Health
+from reconciler.core.model import Attachment, Container, Health, StopRule
 from reconciler.errors import DiscoveryError, quoted
 
 
@@ -97,7 +99,41 @@ def _from_inspect(document: Json) -> Container:
         networks=_attachments(settings),
         tcp_ports=_ports_from_inspect(settings.get("Ports") or {}),
         created=_unix_seconds(str(document.get("Created") or "")),
+        stop=_stop_rule(document.get("Config") or {}),
     )
+
+
+def _stop_rule(config: Json) -> StopRule:
+    """Return how it is stopped; what is absent or unreadable is Docker's default."""
+    usual = StopRule()
+    number = signal_number(str(config.get("StopSignal") or ""))
+    seconds = config.get("StopTimeout")
+    if not isinstance(seconds, int) or isinstance(seconds, bool):
+        seconds = usual.timeout_seconds
+    return StopRule(
+        signal=usual.signal if number is None else number,
+        # -1 waits for ever: a day is as long as anybody looks.
+        timeout_seconds=float(seconds if seconds >= 0 else _FOR_EVER_SECONDS),
+    )
+
+
+_FOR_EVER_SECONDS = 86400
+_REAL_TIME_SIGNAL = re.compile(r"RT(MIN|MAX)(?:([+-])([0-9]{1,2}))?", re.ASCII)
+
+
+def signal_number(text: str) -> int | None:
+    """Return the number of a signal as Docker writes it, None where it is none.
+
+    Known are ``15``, ``SIGTERM``, ``TERM`` and ``SIGRTMIN+3``, in any case.
+    """
+    if text.isascii() and text.isdigit():
+        return int(text[:4])
+    name = text.upper().removeprefix("SIG")
+    if found := _REAL_TIME_SIGNAL.fullmatch(name):
+        base = signal.SIGRTMIN if found[1] == "MIN" else signal.SIGRTMAX
+        return int(base) + int((found[2] or "+") + (found[3] or "0"))
+    known = signal.Signals.__members__.get(f"SIG{name}")
+    return None if known is None else int(known)
 
 
 def _id(document: Json) -> str:
@@ -173,6 +209,8 @@ class Effect(enum.Enum):
     """Something about it changed: inspect it."""
     GONE = "gone"
     """It does not run any more, whatever else is true."""
+    SIGNAL = "signal"
+    """It was sent a signal: its stop signal, perhaps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,12 +222,15 @@ class EngineEvent:
     effect: Effect
     at: float
     """Unix seconds by the engine's clock (``timeNano``)."""
+    signal: int | None = None
+    """Which signal it was sent (``kill``), None where that cannot be read."""
 
 
 EVENT_FILTERS: Mapping[str, list[str]] = {
     "type": ["container", "network"],
     "event": [
         "start",
+        "kill",
         "die",
         "destroy",
         "pause",
@@ -203,7 +244,7 @@ EVENT_FILTERS: Mapping[str, list[str]] = {
 }
 """What to subscribe to. Health checks emit three exec events each: those stay out."""
 
-_GONE = frozenset({"die", "destroy"})
+_EFFECTS = {"die": Effect.GONE, "destroy": Effect.GONE, "kill": Effect.SIGNAL}
 
 
 def event_from(document: Json) -> EngineEvent | None:
@@ -232,8 +273,9 @@ def _event(document: Json) -> EngineEvent | None:
     return EngineEvent(
         container_id=container_id,
         action=action,
-        effect=Effect.GONE if verb in _GONE else Effect.LOOK,
+        effect=_EFFECTS.get(verb, Effect.LOOK),
         at=_event_time(document),
+        signal=signal_number(str((actor.get("Attributes") or {}).get("signal") or "")),
     )
 
 

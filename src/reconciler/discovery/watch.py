@@ -1,9 +1,9 @@
 """Keep the catalog true: subscribe first, list second, then follow the events.
 
-Events are hints. A `die` takes its container out at once and every other event leads to one
-inspect; a resync list every so often corrects what events missed. The end of the stream
-means nothing but *subscribe and list again*. While the engine does not answer, everything
-stays as it was: nothing is removed on ignorance.
+Events are hints. A `die` takes its container out at once, its stop signal says that it is
+about to go, and every other event leads to one inspect; a resync list every so often corrects
+what events missed. The end of the stream means nothing but *subscribe and list again*. While
+the engine does not answer, everything stays as it was: nothing is removed on ignorance.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from reconciler.core.model import Container
 from reconciler.discovery.catalog import Catalog
 from reconciler.discovery.engine import Engine, EventStream
 from reconciler.discovery.inspect import Effect, EngineEvent
+from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
 from reconciler.errors import DiscoveryError
 
 
@@ -35,7 +36,16 @@ SHORT_STREAM_SECONDS = 0.5
 """Where streams end sooner than this, again and again, they are opened no more often."""
 
 _OVERLAP_SECONDS = 1.0
-"""How far a subscription reaches back: the engine answers a moment before it listens."""
+"""How far back events still lead to a look: the engine answers a moment before it listens.
+Older ones only tell of stops, which the list that follows does not know."""
+
+_REPLAY_SECONDS = 5.0
+"""The engine sends what it remembers at once: what comes later is news, whatever its stamp
+says. Clocks jump."""
+
+_LEARN_PAUSE_SECONDS = 0.02
+"""Between two inspects of containers that are older than we are: nobody waits for them, and
+they take no more than a tenth of a processor."""
 
 
 class Sink(Protocol):
@@ -70,25 +80,33 @@ class Watcher:
         self._looking: dict[str, float | None] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
         self._resync_wanted = asyncio.Event()
-        self._replay_until = 0.0
+        self._stops = Stops()
+        self._stop_timers: dict[str, asyncio.TimerHandle] = {}
+        self._has_unlearned = asyncio.Event()
+        self._engine_now = 0.0
+        self._replay_ends = 0.0
         self._is_listing = True
 
     async def run(self) -> NoReturn:
         """Follow the engine for ever; ends only by cancellation."""
         now = asyncio.get_running_loop().time
         was_short = False
-        while True:
-            stream = await self._connected()
-            began = now()
-            try:
-                await self._follow(stream)
-            finally:
-                stream.close()
-            self._sink.engine_lost("the event stream has ended")
-            is_short = now() - began < SHORT_STREAM_SECONDS
-            if is_short and was_short:
-                await asyncio.sleep(SHORT_STREAM_SECONDS)
-            was_short = is_short
+        try:
+            while True:
+                stream = await self._connected()
+                began = now()
+                try:
+                    await self._follow(stream)
+                finally:
+                    stream.close()
+                self._sink.engine_lost("the event stream has ended")
+                is_short = now() - began < SHORT_STREAM_SECONDS
+                if is_short and was_short:
+                    await asyncio.sleep(SHORT_STREAM_SECONDS)
+                was_short = is_short
+        finally:
+            for timer in self._stop_timers.values():
+                timer.cancel()
 
     async def _connected(self) -> EventStream:
         """Subscribe, however long it takes."""
@@ -98,9 +116,10 @@ class Watcher:
         raise AssertionError  # the attempts never end
 
     async def _subscribe(self) -> EventStream:
-        now = await self._engine.now()
-        self._replay_until = now + 1.0
-        return await self._engine.events(since=now - _OVERLAP_SECONDS)
+        now = self._engine_now = await self._engine.now()
+        stream = await self._engine.events(since=now - REACH_BACK_SECONDS)
+        self._replay_ends = asyncio.get_running_loop().time() + _REPLAY_SECONDS
+        return stream
 
     def _attempts(self) -> AsyncRetrying:
         def tell(state: RetryCallState) -> None:
@@ -120,27 +139,88 @@ class Watcher:
         self._is_listing = True
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            resync = tasks.create_task(self._resync())
+            endless = [
+                tasks.create_task(self._resync()),
+                tasks.create_task(self._learn()),
+            ]
             _pump(stream, lambda event: self._receive(event, tasks), ended)
             try:
                 await ended.wait()
             finally:
                 ended.set()
-                resync.cancel()
-                for look in self._looks.values():
-                    look.cancel()
+                for task in (*endless, *self._looks.values()):
+                    task.cancel()
 
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
+        now = asyncio.get_running_loop().time()
+        age = self._age(event, now)
+        self._stops.note(event, now - (age or 0.0))
+        if event.effect is Effect.GONE or event.action == "start":
+            self._tell(self._unmark(event.container_id), at=event.at)
+        if age is not None and age > _OVERLAP_SECONDS:
+            return
+        if event.effect is Effect.SIGNAL:
+            # A replayed one is judged with the list: its death may be the next event.
+            if age is None:
+                self._take_signal(event, tasks)
+            return
         if self._is_of_no_concern(event):
             return
         self._catalog.note_event(event.container_id)
-        is_replay = event.at <= self._replay_until
+        is_replay = age is not None
         # A replayed death may be of an earlier life; no id comes back from a removal.
         is_final = event.action == "destroy" or not is_replay
         if event.effect is Effect.GONE and is_final:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
         if event.action != "destroy":
             self._look(event.container_id, event.at, tasks)
+
+    def _age(self, event: EngineEvent, now: float) -> float | None:
+        """Return how many seconds old a replayed event is, None for news.
+
+        The engine's clock was read to the second, so the last second counts as replayed.
+        """
+        age = self._engine_now - event.at
+        if now > self._replay_ends or not -1.0 <= age <= REACH_BACK_SECONDS + 1.0:
+            return None
+        return max(0.0, age)
+
+    def _take_signal(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
+        """Act on a signal at once; where its stop signal is not known, inspect it first."""
+        container_id = event.container_id
+        if container_id not in self._catalog.containers:
+            return
+        if self._catalog.stop_rule(container_id) is None:
+            self._look(container_id, event.at, tasks)
+        self._tell(self._judged(container_id), at=event.at)
+
+    def _judged(self, container_id: str) -> dict[str, Container | None]:
+        """Return what the signals sent to a container change, if it is known how it stops."""
+        rule = self._catalog.stop_rule(container_id)
+        if rule is None or container_id not in self._catalog.containers:
+            return {}
+        loop = asyncio.get_running_loop()
+        seconds = self._stops.remaining(container_id, rule, loop.time())
+        if seconds <= 0:
+            return {}
+        if (timer := self._stop_timers.pop(container_id, None)) is not None:
+            timer.cancel()
+        self._stop_timers[container_id] = loop.call_later(
+            seconds, self._outlive, container_id
+        )
+        return self._catalog.note_stopping(container_id, is_stopping=True)
+
+    def _outlive(self, container_id: str) -> None:
+        """The stop time-out is over and it still runs: it was no stop, or not a whole one."""
+        self._stops.forget(container_id)
+        changes = self._unmark(container_id)
+        if changes:
+            self._sink.changed(changes, at=None, is_resync=False)
+
+    def _unmark(self, container_id: str) -> dict[str, Container | None]:
+        if (timer := self._stop_timers.pop(container_id, None)) is not None:
+            timer.cancel()
+        return self._catalog.note_stopping(container_id, is_stopping=False)
 
     def _is_of_no_concern(self, event: EngineEvent) -> bool:
         """Whether an event is of a container that does not run, and does not start it.
@@ -154,7 +234,9 @@ class Watcher:
         id_ = event.container_id
         return id_ not in self._catalog.containers and id_ not in self._looking
 
-    def _look(self, container_id: str, at: float, tasks: asyncio.TaskGroup) -> None:
+    def _look(
+        self, container_id: str, at: float | None, tasks: asyncio.TaskGroup
+    ) -> None:
         """Inspect a container; if that is under way, once more after it."""
         is_under_way = container_id in self._looking
         self._looking[container_id] = at
@@ -174,6 +256,7 @@ class Watcher:
                         changes = self._catalog.note_gone(container_id)
                     else:
                         changes = self._catalog.put(container, moment)
+                        changes |= self._judged(container_id)
                 self._tell(changes, at=at)
                 return
         except DiscoveryError as error:
@@ -188,6 +271,33 @@ class Watcher:
     ) -> None:
         if changes:
             self._sink.changed(changes, at=at, is_resync=at is None)
+
+    async def _learn(self) -> None:
+        """Inspect, one by one, whoever is known from a list only: how does it stop?
+
+        With that known, the first stop signal needs no inspect before it is acted upon. A
+        failure ends it until the next list.
+        """
+        while True:
+            await self._has_unlearned.wait()
+            self._has_unlearned.clear()
+            signalled = self._stops.signalled()
+            with suppress(DiscoveryError):
+                for container_id in sorted(
+                    self._catalog.unlearned(), key=lambda id_: id_ not in signalled
+                ):
+                    await self._learn_one(container_id)
+                    if container_id not in signalled:
+                        await asyncio.sleep(_LEARN_PAUSE_SECONDS)
+
+    async def _learn_one(self, container_id: str) -> None:
+        if container_id not in self._catalog.containers:
+            return
+        with self._catalog.reading() as moment:
+            container = await self._engine.container(container_id)
+            changes = {} if container is None else self._catalog.put(container, moment)
+            changes |= self._judged(container_id)
+        self._tell(changes, at=None)
 
     async def _resync(self) -> None:
         """Read the whole list now, every so often, and when something asks for it."""
@@ -211,7 +321,12 @@ class Watcher:
             }
             changes = self._catalog.replace(listed, moment)
         self._is_listing = False
+        self._stops.keep_only({*self._catalog.containers, *self._looking})
+        for container_id in self._stops.signalled():
+            changes |= self._judged(container_id)
         self._tell(changes, at=None)
+        if self._catalog.unlearned():
+            self._has_unlearned.set()
         # Whom an event overtook is not known by this list, but by the inspect it caused.
         under_way = [self._looks[id_] for id_ in overtaken & self._looks.keys()]
         if under_way:

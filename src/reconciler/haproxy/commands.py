@@ -22,6 +22,7 @@ from reconciler.core.model import (
     SetHealthDown,
     SetState,
     SetWeight,
+    ShutdownSessions,
     canonical_address,
 )
 from reconciler.errors import LocalProtocolError, quoted
@@ -101,10 +102,23 @@ def command(action: Action) -> str:
             return f"set server {reference(ref)} addr {address(text)}{tail}"
         case SetHealthDown(ref):
             return f"set server {reference(ref)} health down"
+        case ShutdownSessions(ref):
+            return f"shutdown sessions server {reference(ref)}"
         case ConfirmAddress(ref):
             return show_servers_state(ref.backend)
         case _:
             assert_never(action)
+
+
+def lines(action: Action) -> tuple[str, ...]:
+    """Return every line that is sent for an action: a guard may stand before its command.
+
+    An address is only ever set in maint. The plan sees to it; but another reconciler or an
+    operator may have made the slot ready since it was read, and saying so again is cheap.
+    """
+    if isinstance(action, SetAddress):
+        return (f"set server {reference(action.ref)} state maint", command(action))
+    return (command(action),)
 
 
 def purpose(action: Action) -> str:
@@ -119,6 +133,8 @@ def purpose(action: Action) -> str:
             return f"{verb} address of {ref} to {endpoint(text, number)}"
         case SetHealthDown(ref):
             return f"set health of {ref} to down"
+        case ShutdownSessions(ref):
+            return f"shut down the sessions of {ref}"
         case _:
             assert_never(action)
 

@@ -158,14 +158,13 @@ class RuntimeProxy:
         confirms: Sequence[int],
         results: list[RuntimeSocketError | None],
     ) -> None:
-        lines = _lines(actions, setters, results)
+        sent = _lines(actions, setters, results)
         read_back = ReadBack(actions, confirms, results)
-        sent = list(lines.values())
         answers = await self._client.execute(
-            [*sent, commands.SHOW_INFO, *read_back.questions()]
+            [*(line for _, line in sent), commands.SHOW_INFO, *read_back.questions()]
         )
-        for index, reply in zip(lines, answers, strict=False):
-            results[index] = replies.setter_refusal(
+        for (index, _), reply in zip(sent, answers, strict=False):
+            results[index] = results[index] or replies.setter_refusal(
                 reply, commands.purpose(actions[index])
             )
         await self._require_same_process(answers[len(sent)])
@@ -237,12 +236,12 @@ def _lines(
     actions: Sequence[Action],
     setters: Sequence[int],
     results: list[RuntimeSocketError | None],
-) -> dict[int, str]:
-    """Return the setters' lines by index; what may not be sent gets its error instead."""
-    lines: dict[int, str] = {}
+) -> list[tuple[int, str]]:
+    """Return the setters' lines with their index; what may not be sent gets its error."""
+    lines: list[tuple[int, str]] = []
     for index in setters:
         try:
-            lines[index] = commands.command(actions[index])
+            lines += [(index, line) for line in commands.lines(actions[index])]
         except LocalProtocolError as error:
             purpose = commands.purpose(actions[index])
             results[index] = LocalProtocolError(f"cannot {purpose}: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -40,7 +41,7 @@ class ReadBack:
         except LocalProtocolError as error:
             self._results[index] = error
         else:
-            self._waiting[index] = ConfirmAddress(action.ref, address, action.port)
+            self._waiting[index] = dataclasses.replace(action, address=address)
 
     @property
     def is_done(self) -> bool:
@@ -94,6 +95,8 @@ class ReadBack:
         self._seen[wanted.ref] = (address, port)
         if address == wanted.address and wanted.port in (None, port):
             self._finish(index, None)
+        elif wanted.before and address not in (wanted.before, wanted.address):
+            self._finish(index, self._differs(index, "; another hand wrote it"))
 
     def _absent(self, index: int, answer: Reply) -> RuntimeSocketError:
         return NoSuchServerError(
@@ -105,13 +108,15 @@ class ReadBack:
 
     def give_up(self) -> None:
         """Finish whatever is still waited for, with what HAProxy reports instead."""
-        for index, action in list(self._waiting.items()):
-            seen = commands.endpoint(*self._seen[action.ref])
-            purpose = commands.purpose(action)
-            self._finish(
-                index,
-                RuntimeSocketError(f"cannot {purpose}: haproxy still reports {seen}"),
-            )
+        for index in list(self._waiting):
+            self._finish(index, self._differs(index))
+
+    def _differs(self, index: int, why: str = "") -> RuntimeSocketError:
+        action = self._waiting[index]
+        seen = commands.endpoint(*self._seen[action.ref])
+        return RuntimeSocketError(
+            f"cannot {commands.purpose(action)}: haproxy still reports {seen}{why}"
+        )
 
     def _finish(self, index: int, error: RuntimeSocketError | None) -> None:
         self._results[index] = error

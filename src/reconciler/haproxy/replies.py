@@ -112,7 +112,7 @@ def answered(reply: Reply) -> Reply:
 
     For any command: a question, or a setter that is no action of ours.
     """
-    is_setter = reply.command.startswith("set server ")
+    is_setter = reply.command.startswith(("set server ", "shutdown sessions "))
     judge = setter_refusal if is_setter else query_refusal
     refusal = judge(reply, f"run {quoted(reply.command)}")
     if refusal is not None:

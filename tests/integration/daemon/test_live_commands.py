@@ -52,8 +52,9 @@ async def test_what_a_pass_would_do_is_what_it_then_does(
         ("assign", "slot2"),
     ]
     assert {c["container"] for c in (first, second)} == {"web-1", "web-2"}
-    assert first["commands"][:2] == [
+    assert first["commands"][:3] == [
         "set server web/slot1 weight 0",
+        "set server web/slot1 state maint",
         f"set server web/slot1 addr {first['address']} port 8000",
     ]
     assert [one["container"] for one in plan["unplaced"]] == ["bad"]

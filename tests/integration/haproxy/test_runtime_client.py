@@ -50,7 +50,7 @@ async def test_typed_answers(haproxy: HaproxyProcess) -> None:
     assert info.process.version.startswith(haproxy.version)
     assert info.process.pid == haproxy.worker_pid()
     assert not info.process.is_stopping
-    assert set(servers) == {"web", "echo"}
+    assert set(servers) == {"web", "echo", "sorry-answer"}
     assert len(servers["web"]) == len(in_use)
     assert servers["web"]["slot1"].address == "127.255.255.1"
     assert servers["web"]["slot1"].port == 8000

@@ -248,12 +248,12 @@ def event(kind: str, action: str, **actor: object) -> EngineEvent | None:
 
 @pytest.mark.parametrize("action", EVENT_FILTERS["event"])
 def test_events_of_a_container(action: str) -> None:
-    """die and destroy say that it is gone; everything else says to look."""
+    """die and destroy say that it is gone, kill is a signal; all else says to look."""
     found = event("container", action, ID="1")
 
     assert found is not None
-    gone = action in {"die", "destroy"}
-    assert found.effect is (Effect.GONE if gone else Effect.LOOK)
+    special = {"die": Effect.GONE, "destroy": Effect.GONE, "kill": Effect.SIGNAL}
+    assert found.effect is special.get(action, Effect.LOOK)
     assert (found.container_id, found.action, found.at) == ("1", action, 1.5)
 
 
@@ -277,7 +277,7 @@ def test_events_that_concern_no_container() -> None:
     """What was not asked for is ignored, even if it comes."""
     ignored = [
         event("container", "exec_start: sh", ID="1"),
-        event("container", "kill", ID="1"),
+        event("container", "stop", ID="1"),
         event("image", "update", ID="1"),
         event("container", "start"),
         event("network", "connect", ID="net", Attributes={}),

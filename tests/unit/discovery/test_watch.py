@@ -333,22 +333,27 @@ async def test_lost_events_are_corrected_by_the_resync(
         scripted.run("web-3", labels=WEB)
         scripted.die("web-1")
         await sink.until_names("web-2", "web-3")
-        changes, is_resync = sink.changes[-1]
-        assert is_resync
-        assert len(changes) == 2
+        late = [(changes, is_resync) for changes, is_resync in sink.changes[1:]]
+        assert all(is_resync for _, is_resync in late)
+        assert sum(len(changes) for changes, _ in late) == 2
 
 
 async def test_a_quiet_resync_is_one_list_and_tells_nothing(
     scripted: ScriptedEngine,
 ) -> None:
-    """Where nothing was missed, a resync costs one request and changes nothing."""
+    """Where nothing was missed, a resync costs one request and changes nothing.
+
+    Once, whoever was only listed is inspected: how does it stop?
+    """
     scripted.run_many(3, labels=WEB, health="healthy")
     scripted.pause("web-3")
     scripted.events.forget()
     async with watching(scripted.url, resync_seconds=0.1) as sink:
         await sink.until(lambda: sink.lists == 1, "the first list")
+        await sink.until(lambda: scripted.requests.inspects == 3, "three inspects")
+        lists = sink.lists
         scripted.requests.reset()
-        await sink.until(lambda: sink.lists == 4, "three more lists")
+        await sink.until(lambda: sink.lists == lists + 3, "three more lists")
 
         assert (scripted.requests.lists, scripted.requests.inspects) == (3, 0)
         assert len(sink.changes) == 1

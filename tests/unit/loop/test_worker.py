@@ -53,8 +53,8 @@ async def test_the_first_pass_fills_the_slots() -> None:
         assert (first.reason, first.outcome and first.outcome.commands) == ("start", 8)
 
 
-async def test_an_event_reads_nothing() -> None:
-    """What HAProxy has is known: an event costs its writes and no reading."""
+async def test_a_newcomer_costs_no_reading_and_a_leaver_one() -> None:
+    """What HAProxy has is known; but what leaves may have been changed by another hand."""
     proxy = FakeProxy()
     async with looping(proxy) as loop:
         await loop.reporter.until_passes(1)
@@ -64,7 +64,7 @@ async def test_an_event_reads_nothing() -> None:
         loop.gone(TWO)
         await loop.reporter.until_passes(5)
 
-        assert proxy.observed == [None]
+        assert proxy.observed == [None, {"web"}]
         assert proxy.homes() == {"10.0.0.1": "slot1", "10.0.0.3": "slot3"}
         assert [one.reason for one in loop.reporter.passes] == ["start", *["event"] * 4]
 

@@ -292,4 +292,9 @@ def _is_done(one: Watched, wanted: AdminState) -> bool:
 def _undone(one: Watched, wanted: AdminState) -> str:
     if wanted is AdminState.READY:
         return f"{one.place} is not up: look at its check with `reconciler slots`"
-    return f"{one.place} still has {one.sessions} sessions"
+    return f"{one.place} still has {counted(one.sessions)}"
+
+
+def counted(sessions: int) -> str:
+    """Return a number of sessions in words."""
+    return "1 session" if sessions == 1 else f"{sessions} sessions"

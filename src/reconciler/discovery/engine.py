@@ -34,6 +34,7 @@ from reconciler.discovery.inspect import (
     container_from_inspect,
     container_from_list,
     event_from,
+    unix_seconds,
 )
 from reconciler.errors import DiscoveryError, DockerUnavailableError, quoted
 
@@ -90,11 +91,10 @@ class Engine:
         return await self._call(lambda client: client.version())
 
     async def now(self) -> float:
-        """Return the engine's own clock in Unix seconds, cut to the second."""
+        """Return the engine's own clock in Unix seconds, 0 where it does not tell it."""
 
         def read(client: docker.APIClient) -> float:
-            text = str(client.info().get("SystemTime") or "")
-            return container_from_inspect({"Id": "clock", "Created": text}).created
+            return unix_seconds(str(client.info().get("SystemTime") or ""))
 
         return await self._call(read)
 
@@ -238,7 +238,8 @@ class EventStream:
         self._engine = engine
         self._stream = client.events(
             since=int(since),
-            until=None if until is None else int(until),
+            # A moment still to come would be waited for: to the microsecond, then.
+            until=None if until is None else f"{until:.6f}",  # type: ignore[call-overload]
             filters=dict(EVENT_FILTERS),
             decode=True,
         )

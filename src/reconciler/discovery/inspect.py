@@ -98,7 +98,8 @@ def _from_inspect(document: Json) -> Container:
         network_mode=str((document.get("HostConfig") or {}).get("NetworkMode") or ""),
         networks=_attachments(settings),
         tcp_ports=_ports_from_inspect(settings.get("Ports") or {}),
-        created=_unix_seconds(str(document.get("Created") or "")),
+        # To the second, which is all that a list tells.
+        created=unix_seconds(str(document.get("Created") or "")[:19]),
         stop=_stop_rule(document.get("Config") or {}),
     )
 
@@ -193,13 +194,13 @@ def _ports_from_inspect(ports: Iterable[str]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _unix_seconds(text: str) -> float:
-    """Read an RFC 3339 time to the second, which is all that a list tells."""
+def unix_seconds(text: str) -> float:
+    """Read an RFC 3339 time to the microsecond; 0 where it is none."""
     try:
-        moment = dt.datetime.fromisoformat(text[:19])
+        moment = dt.datetime.fromisoformat(text)
     except ValueError:
         return 0.0
-    return moment.replace(tzinfo=dt.UTC).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
 class Effect(enum.Enum):

@@ -43,6 +43,9 @@ _REPLAY_SECONDS = 5.0
 """The engine sends what it remembers at once: what comes later is news, whatever its stamp
 says. Clocks jump."""
 
+_SETTLE_SECONDS = 0.05
+"""The events of a replay come in one go, microseconds apart."""
+
 _LEARN_PAUSE_SECONDS = 0.02
 """Between two inspects of containers that are older than we are: nobody waits for them, and
 they take no more than a tenth of a processor."""
@@ -82,6 +85,7 @@ class Watcher:
         self._resync_wanted = asyncio.Event()
         self._stops = Stops()
         self._stop_timers: dict[str, asyncio.TimerHandle] = {}
+        self._settling: asyncio.TimerHandle | None = None
         self._has_unlearned = asyncio.Event()
         self._engine_now = 0.0
         self._replay_ends = 0.0
@@ -105,8 +109,9 @@ class Watcher:
                     await asyncio.sleep(SHORT_STREAM_SECONDS)
                 was_short = is_short
         finally:
-            for timer in self._stop_timers.values():
-                timer.cancel()
+            for timer in (*self._stop_timers.values(), self._settling):
+                if timer is not None:
+                    timer.cancel()
 
     async def _connected(self) -> EventStream:
         """Subscribe, however long it takes."""
@@ -155,14 +160,15 @@ class Watcher:
         now = asyncio.get_running_loop().time()
         age = self._age(event, now)
         self._stops.note(event, now - (age or 0.0))
-        if event.effect is Effect.GONE or event.action == "start":
-            self._tell(self._unmark(event.container_id), at=event.at)
-        if age is not None and age > _OVERLAP_SECONDS:
-            return
         if event.effect is Effect.SIGNAL:
-            # A replayed one is judged with the list: its death may be the next event.
             if age is None:
                 self._take_signal(event, tasks)
+            else:
+                self._judge_soon()
+            return
+        if event.action == "start" or (event.effect is Effect.GONE and age is not None):
+            self._tell(self._unmark(event.container_id), at=event.at)
+        if age is not None and age > _OVERLAP_SECONDS:
             return
         if self._is_of_no_concern(event):
             return
@@ -172,18 +178,16 @@ class Watcher:
         is_final = event.action == "destroy" or not is_replay
         if event.effect is Effect.GONE and is_final:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
+            self._unmark(event.container_id)
         if event.action != "destroy":
             self._look(event.container_id, event.at, tasks)
 
     def _age(self, event: EngineEvent, now: float) -> float | None:
-        """Return how many seconds old a replayed event is, None for news.
-
-        The engine's clock was read to the second, so the last second counts as replayed.
-        """
+        """Return how many seconds old a replayed event is, None for news."""
         age = self._engine_now - event.at
-        if now > self._replay_ends or not -1.0 <= age <= REACH_BACK_SECONDS + 1.0:
+        if now > self._replay_ends or not 0.0 < age <= REACH_BACK_SECONDS + 1.0:
             return None
-        return max(0.0, age)
+        return age
 
     def _take_signal(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         """Act on a signal at once; where its stop signal is not known, inspect it first."""
@@ -193,6 +197,19 @@ class Watcher:
         if self._catalog.stop_rule(container_id) is None:
             self._look(container_id, event.at, tasks)
         self._tell(self._judged(container_id), at=event.at)
+
+    def _judge_soon(self) -> None:
+        """Judge replayed signals once the replay is over: the next event may be the death."""
+        if self._settling is not None:
+            self._settling.cancel()
+        loop = asyncio.get_running_loop()
+        self._settling = loop.call_later(_SETTLE_SECONDS, self._settle)
+
+    def _settle(self) -> None:
+        for container_id in self._stops.signalled():
+            self._tell(self._judged(container_id), at=None)
+        if self._stops.signalled() & set(self._catalog.unlearned()):
+            self._has_unlearned.set()
 
     def _judged(self, container_id: str) -> dict[str, Container | None]:
         """Return what the signals sent to a container change, if it is known how it stops."""
@@ -290,6 +307,20 @@ class Watcher:
                     if container_id not in signalled:
                         await asyncio.sleep(_LEARN_PAUSE_SECONDS)
 
+    async def _hear_the_past(self) -> None:
+        """Let a replay come in before the first list, and learn what it needs.
+
+        So that a daemon which starts in the middle of a stop does not first put that
+        container back into rotation.
+        """
+        await asyncio.sleep(_SETTLE_SECONDS)
+        with suppress(DiscoveryError):
+            for container_id in self._stops.signalled():
+                if self._catalog.stop_rule(container_id) is None:
+                    container = await self._engine.container(container_id)
+                    if container is not None:
+                        self._catalog.learn(container)
+
     async def _learn_one(self, container_id: str) -> None:
         if container_id not in self._catalog.containers:
             return
@@ -301,6 +332,7 @@ class Watcher:
 
     async def _resync(self) -> None:
         """Read the whole list now, every so often, and when something asks for it."""
+        await self._hear_the_past()
         while True:
             async for attempt in self._attempts():
                 with attempt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -67,7 +68,7 @@ async def test_the_engines_clock_is_read(engine: Engine) -> None:
     """Subscriptions go by the engine's clock, not ours."""
     now = await engine.now()
 
-    assert now == int(now)
+    assert 0 <= time.time() - now < 5
     assert (await engine.version())["ApiVersion"]
 
 

@@ -43,8 +43,9 @@ _REPLAY_SECONDS = 5.0
 """The engine sends what it remembers at once: what comes later is news, whatever its stamp
 says. Clocks jump."""
 
-_SETTLE_SECONDS = 0.05
-"""The events of a replay come in one go, microseconds apart."""
+_REPLAY_PAUSE_SECONDS = 0.05
+"""How long no replayed event came when the last of them is taken to have come: the engine
+sends them in one go, microseconds apart."""
 
 _LEARN_PAUSE_SECONDS = 0.02
 """Between two inspects of containers that are older than we are: nobody waits for them, and
@@ -85,7 +86,7 @@ class Watcher:
         self._resync_wanted = asyncio.Event()
         self._stops = Stops()
         self._stop_timers: dict[str, asyncio.TimerHandle] = {}
-        self._settling: asyncio.TimerHandle | None = None
+        self._replay_timer: asyncio.TimerHandle | None = None
         self._has_unlearned = asyncio.Event()
         self._engine_now = 0.0
         self._replay_ends = 0.0
@@ -109,7 +110,7 @@ class Watcher:
                     await asyncio.sleep(SHORT_STREAM_SECONDS)
                 was_short = is_short
         finally:
-            for timer in (*self._stop_timers.values(), self._settling):
+            for timer in (*self._stop_timers.values(), self._replay_timer):
                 if timer is not None:
                     timer.cancel()
 
@@ -160,18 +161,16 @@ class Watcher:
         now = asyncio.get_running_loop().time()
         age = self._age(event, now)
         self._stops.note(event, now - (age or 0.0))
+        if age is not None:
+            self._judge_soon()
+            if event.effect is Effect.SIGNAL or age > _OVERLAP_SECONDS:
+                return None
         if event.effect is Effect.SIGNAL:
-            if age is None:
-                self._take_signal(event, tasks)
-            else:
-                self._judge_soon()
-            return
-        if event.action == "start" or (event.effect is Effect.GONE and age is not None):
+            return self._take_signal(event, tasks)
+        if age is None and event.action == "start":
             self._tell(self._unmark(event.container_id), at=event.at)
-        if age is not None and age > _OVERLAP_SECONDS:
-            return
         if self._is_of_no_concern(event):
-            return
+            return None
         self._catalog.note_event(event.container_id)
         is_replay = age is not None
         # A replayed death may be of an earlier life; no id comes back from a removal.
@@ -181,6 +180,7 @@ class Watcher:
             self._unmark(event.container_id)
         if event.action != "destroy":
             self._look(event.container_id, event.at, tasks)
+        return None
 
     def _age(self, event: EngineEvent, now: float) -> float | None:
         """Return how many seconds old a replayed event is, None for news."""
@@ -199,17 +199,30 @@ class Watcher:
         self._tell(self._judged(container_id), at=event.at)
 
     def _judge_soon(self) -> None:
-        """Judge replayed signals once the replay is over: the next event may be the death."""
-        if self._settling is not None:
-            self._settling.cancel()
-        loop = asyncio.get_running_loop()
-        self._settling = loop.call_later(_SETTLE_SECONDS, self._settle)
+        """Judge what is replayed once all of it had time to come.
 
-    def _settle(self) -> None:
-        for container_id in self._stops.signalled():
-            self._tell(self._judged(container_id), at=None)
-        if self._stops.signalled() & set(self._catalog.unlearned()):
+        The list may have been quicker than the replay; and a signal may be of an earlier
+        life, whose end stands a few lines further on.
+        """
+        if self._replay_timer is not None:
+            self._replay_timer.cancel()
+        self._replay_timer = asyncio.get_running_loop().call_later(
+            _REPLAY_PAUSE_SECONDS, self._judge_replayed
+        )
+
+    def _judge_replayed(self) -> None:
+        self._replay_timer = None
+        if self._is_listing:
+            return  # the list judges
+        self._tell(self._all_judged(), at=None)
+        if self._catalog.unlearned():
             self._has_unlearned.set()
+
+    def _all_judged(self) -> dict[str, Container | None]:
+        changes: dict[str, Container | None] = {}
+        for container_id in self._stops.signalled() | self._stop_timers.keys():
+            changes |= self._judged(container_id)
+        return changes
 
     def _judged(self, container_id: str) -> dict[str, Container | None]:
         """Return what the signals sent to a container change, if it is known how it stops."""
@@ -219,7 +232,7 @@ class Watcher:
         loop = asyncio.get_running_loop()
         seconds = self._stops.remaining(container_id, rule, loop.time())
         if seconds <= 0:
-            return {}
+            return self._unmark(container_id)
         if (timer := self._stop_timers.pop(container_id, None)) is not None:
             timer.cancel()
         self._stop_timers[container_id] = loop.call_later(
@@ -313,7 +326,7 @@ class Watcher:
         So that a daemon which starts in the middle of a stop does not first put that
         container back into rotation.
         """
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(_REPLAY_PAUSE_SECONDS)
         with suppress(DiscoveryError):
             for container_id in self._stops.signalled():
                 if self._catalog.stop_rule(container_id) is None:
@@ -354,9 +367,7 @@ class Watcher:
             changes = self._catalog.replace(listed, moment)
         self._is_listing = False
         self._stops.keep_only({*self._catalog.containers, *self._looking})
-        for container_id in self._stops.signalled():
-            changes |= self._judged(container_id)
-        self._tell(changes, at=None)
+        self._tell(changes | self._all_judged(), at=None)
         if self._catalog.unlearned():
             self._has_unlearned.set()
         # Whom an event overtook is not known by this list, but by the inspect it caused.

@@ -9,6 +9,7 @@ another, so a dead HAProxy delays nobody.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import random
 from collections.abc import Callable
@@ -370,6 +371,15 @@ class Worker:
         status.process = observed.process
         if self._session_watch is None or self._session_watch.done():
             self._session_watch = asyncio.create_task(self._watch_session())
+
+    def _forget_connections(self, backends: set[str]) -> None:
+        """Connections were read for this pass: in the next one they are others."""
+        tables = self.status.tables
+        for backend in backends & tables.keys():
+            tables[backend] = {
+                name: dataclasses.replace(server, connections=None)
+                for name, server in tables[backend].items()
+            }
 
     def _note_unplaced(self, outcome: Outcome, scope: set[str | None] | None) -> None:
         by_backend: dict[str, list[Unplaced]] = {}

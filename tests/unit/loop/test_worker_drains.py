@@ -113,7 +113,7 @@ async def test_what_another_writer_overwrote_is_repaired_soon() -> None:
         )
 
         assert asyncio.get_running_loop().time() - began < 2
-        assert proxy.observed[1] == {"web"}
+        assert proxy.observed[1] == frozenset({"web"})
         assert loop.reporter.passes[1].reason == "alarm"
 
 
@@ -123,7 +123,7 @@ async def test_only_what_was_changed_is_read_again() -> None:
     async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(2)
 
-        assert proxy.observed == [None, {"web"}]
+        assert proxy.observed == [None, frozenset({"web"})]
 
 
 async def test_a_busy_slot_is_taken_when_its_sessions_end(

@@ -137,9 +137,7 @@ async def _containers(engine: Engine) -> list[Container] | DiscoveryError:
 async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container]:
     """Mark who is about to end, by the signals the engine remembers."""
     now, stops = await engine.now(), Stops()
-    for event in await engine.past_events(
-        since=now - REACH_BACK_SECONDS, until=now + 1
-    ):
+    for event in await engine.past_events(since=now - REACH_BACK_SECONDS, until=now):
         stops.note(event, event.at)
     marked = []
     for container in listed:

@@ -186,7 +186,7 @@ class Watcher:
     def _age(self, event: EngineEvent, now: float) -> float | None:
         """Return how many seconds old a replayed event is, None for news.
 
-        The engine's clock was read to the second, so the last second counts as replayed.
+        The clock was read before the subscription, so a second more counts as replayed.
         """
         age = self._engine_now - event.at
         if now > self._replay_ends or not -1.0 <= age <= REACH_BACK_SECONDS + 1.0:
@@ -205,8 +205,8 @@ class Watcher:
     def _judge_soon(self) -> None:
         """Judge what is replayed once all of it had time to come.
 
-        The list may have been quicker than the replay. And the engine's clock is read to the
-        second, so that what happens in the first one looks replayed and is news.
+        The list may have been quicker than the replay; and what happens in the first second
+        after a subscription looks replayed, and is news.
         """
         if self._replay_timer is not None:
             self._replay_timer.cancel()

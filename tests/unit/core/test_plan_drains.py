@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 import pytest
 from tests.fakes.containers import container, free_slot, observed
@@ -46,12 +47,12 @@ def home(number: int = 1, *, ready: bool = True, **changes: object) -> Server:
     return dataclasses.replace(one, **changes)  # type: ignore[arg-type] # its fields
 
 
-def stopping(number: int = 1, **labels: str) -> Container:
+def stopping(number: int = 1, labels: Mapping[str, str] | None = None) -> Container:
     """Return a container after its stop signal."""
     return dataclasses.replace(container(number, labels=labels), is_stopping=True)
 
 
-def sick(number: int = 1, **labels: str) -> Container:
+def sick(number: int = 1, labels: Mapping[str, str] | None = None) -> Container:
     """Return a container whose HEALTHCHECK fails."""
     return container(number, labels=labels, health=Health.UNHEALTHY)
 
@@ -201,7 +202,7 @@ def test_the_drain_time_is_the_labels_else_the_default(
 ) -> None:
     """A busy slot goes to who waits when it has been out for as long."""
     found = planned(
-        stopping(**label),
+        stopping(labels=label),
         container(2),
         slots=[home(ready=False, connections=4)],
         rules=rules,
@@ -235,19 +236,22 @@ def ended(found: Plan) -> list[Action]:
 
 
 @pytest.mark.parametrize("make", [stopping, sick])
-def test_sessions_end_by_force_only_when_asked_for_and_over(make: object) -> None:
+def test_sessions_end_by_force_only_when_asked_for_and_over(
+    make: Callable[..., Container],
+) -> None:
     """The label, the time and a session: all three, and the change says shutdown."""
-    assert callable(make)
     late = home(ready=False, out_since=NOW - 50, connections=2)
 
-    found = planned(make(**ENDS), slots=[late])
+    found = planned(make(labels=ENDS), slots=[late])
 
     assert found.actions == (ShutdownSessions(SLOT),)
     assert kinds(found) == ["shutdown"]
     idle = dataclasses.replace(late, connections=0)
-    assert planned(make(**ENDS), slots=[idle]).is_empty
-    assert planned(make(**{"haproxy.drain": "50"}), slots=[late]).is_empty
-    unread = planned(make(**ENDS), slots=[dataclasses.replace(late, connections=None)])
+    assert planned(make(labels=ENDS), slots=[idle]).is_empty
+    assert planned(make(labels={"haproxy.drain": "50"}), slots=[late]).is_empty
+    unread = planned(
+        make(labels=ENDS), slots=[dataclasses.replace(late, connections=None)]
+    )
     assert (unread.actions, unread.wants_connections) == ((), {"web"})
 
 
@@ -255,7 +259,7 @@ def test_the_moment_of_the_shutdown_is_told_before() -> None:
     """The earliest of a backend, by the observer's clock; nothing is read till then."""
     slots = [home(1, ready=False), home(2, ready=False, out_since=NOW - 40)]
 
-    found = planned(stopping(1, **ENDS), sick(2, **ENDS), slots=slots)
+    found = planned(stopping(1, labels=ENDS), sick(2, labels=ENDS), slots=slots)
 
     assert (found.actions, dict(found.due)) == ((), {"web": NOW + 10})
     assert found.wants_connections == frozenset()
@@ -265,7 +269,7 @@ def test_a_drain_time_of_zero_shuts_down_with_the_drain() -> None:
     """Out of rotation first, so that no new session slips in behind."""
     labels = {"haproxy.drain": "0", "haproxy.drain-shutdown": "true"}
 
-    found = planned(stopping(**labels), slots=[home(connections=2)])
+    found = planned(stopping(labels=labels), slots=[home(connections=2)])
 
     assert found.actions == (
         SetWeight(SLOT, 0),
@@ -278,8 +282,10 @@ def test_a_take_over_shuts_down_what_the_label_gives_up() -> None:
     """The old sessions end before the address changes: later nobody could tell them."""
     late = home(ready=False, out_since=NOW - 50, connections=2)
 
-    with_label = planned(stopping(**ENDS), container(2), slots=[late])
-    without = planned(stopping(**{"haproxy.drain": "50"}), container(2), slots=[late])
+    with_label = planned(stopping(labels=ENDS), container(2), slots=[late])
+    without = planned(
+        stopping(labels={"haproxy.drain": "50"}), container(2), slots=[late]
+    )
 
     assert with_label.phases[0] == (
         SetState(SLOT, AdminState.MAINT),
@@ -294,7 +300,7 @@ def test_who_lives_twice_keeps_the_other_slot_when_one_is_taken() -> None:
     twin = dataclasses.replace(home(2, ready=False, connections=4), address="10.0.0.1")
 
     found = planned(
-        stopping(**{"haproxy.drain": "0"}),
+        stopping(labels={"haproxy.drain": "0"}),
         container(2),
         slots=[home(ready=False, connections=4), twin],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 from tests.fakes.containers import container
@@ -50,9 +51,10 @@ async def until(loop: Loop, proxy: FakeProxy, admin: AdminState, weight: int) ->
 
 
 @pytest.mark.parametrize("leave", [stopping, sick], ids=["stop", "unhealthy"])
-async def test_out_and_back_in_the_same_slot(leave: object) -> None:
+async def test_out_and_back_in_the_same_slot(
+    leave: Callable[[Container], Container],
+) -> None:
     """A stop that is outlived, or a HEALTHCHECK that recovers, costs the slot nothing."""
-    assert callable(leave)
     proxy = FakeProxy()
     async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(1)
@@ -67,10 +69,9 @@ async def test_out_and_back_in_the_same_slot(leave: object) -> None:
 @pytest.mark.parametrize("leave", [stopping, sick], ids=["stop", "unhealthy"])
 @pytest.mark.parametrize("admin", [AdminState.DRAIN, AdminState.MAINT])
 async def test_a_hold_made_behind_our_back_survives(
-    leave: object, admin: AdminState
+    leave: Callable[[Container], Container], admin: AdminState
 ) -> None:
     """What takes a slot out is planned from this moment: a kept weight is an operator's."""
-    assert callable(leave)
     proxy = FakeProxy()
     async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(1)

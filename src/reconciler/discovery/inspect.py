@@ -119,6 +119,9 @@ def _stop_rule(config: Json) -> StopRule:
 
 
 _FOR_EVER_SECONDS = 86400
+_FIRST_REAL_TIME, _LAST_REAL_TIME = 34, 64
+"""As the engine counts them, on Linux. Where we run, a C library may count from 35."""
+
 _REAL_TIME_SIGNAL = re.compile(r"RT(MIN|MAX)(?:([+-])([0-9]{1,2}))?", re.ASCII)
 
 
@@ -131,8 +134,8 @@ def signal_number(text: str) -> int | None:
         return int(text[:4])
     name = text.upper().removeprefix("SIG")
     if found := _REAL_TIME_SIGNAL.fullmatch(name):
-        base = signal.SIGRTMIN if found[1] == "MIN" else signal.SIGRTMAX
-        return int(base) + int((found[2] or "+") + (found[3] or "0"))
+        base = _FIRST_REAL_TIME if found[1] == "MIN" else _LAST_REAL_TIME
+        return base + int((found[2] or "+") + (found[3] or "0"))
     known = signal.Signals.__members__.get(f"SIG{name}")
     return None if known is None else int(known)
 
@@ -201,6 +204,14 @@ def unix_seconds(text: str) -> float:
     except ValueError:
         return 0.0
     return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def clock_from_info(document: Json) -> float:
+    """Return the engine's clock in Unix seconds (``GET /info``); 0 where it is unreadable.
+
+    The engine writes its own local time, with the offset of its time zone.
+    """
+    return unix_seconds(str(document.get("SystemTime") or ""))
 
 
 class Effect(enum.Enum):

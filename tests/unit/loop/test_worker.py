@@ -301,20 +301,20 @@ async def test_too_few_slots_is_told_and_freed_slots_are_given() -> None:
 async def test_a_busy_slot_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a slot must be idle before reuse, its connections are read until it is."""
     monkeypatch.setattr(worker_module, "BUSY_PAUSE_SECONDS", 0.01)
-    proxy = FakeProxy(slots=1)
-    proxy.set(SLOT1, connections=2)
-    async with looping(proxy, containers=(ONE,), reuse_needs_idle=True) as loop:
+    proxy = FakeProxy(slots=1, version="2.6.12")
+    proxy.connections[SLOT1] = 2
+    async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(3)
         assert proxy.homes() == {}
         assert proxy.writes == []
-        proxy.set(SLOT1, connections=0)
+        del proxy.connections[SLOT1]
         await loop.reporter.until(lambda: bool(proxy.homes()), "a home")
 
 
 async def test_where_reuse_needs_idle_an_event_reads_only_its_backend() -> None:
     """The connections of the backend concerned are read, and of no other."""
-    proxy = FakeProxy(backends=("web", "api"))
-    async with looping(proxy, reuse_needs_idle=True) as loop:
+    proxy = FakeProxy(backends=("web", "api"), version="2.6.12")
+    async with looping(proxy) as loop:
         await loop.reporter.until_passes(1)
         loop.start(ONE, at=1.0)
         await loop.reporter.until_passes(2)
@@ -422,7 +422,7 @@ async def test_a_partial_reading_of_another_process_is_not_mixed_with_the_old_on
     api = {"com.docker.compose.service": "api"}
     other = container(5, labels=api)
     proxy = FakeProxy(backends=("web", "api"), version="2.6.12")
-    async with looping(proxy, containers=(ONE, other), reuse_needs_idle=True) as loop:
+    async with looping(proxy, containers=(ONE, other)) as loop:
         await loop.reporter.until_passes(1)
         proxy.tables = free_tables(4, backends=("web", "api"))
         proxy.replace_worker()

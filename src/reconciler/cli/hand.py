@@ -100,7 +100,8 @@ def maint(
 ) -> None:
     """Take TARGET out of rotation and stop HAProxy's checks of it.
 
-    As `drain`, but sessions that stick to a server go elsewhere, too.
+    TARGET is BACKEND/SLOT, or a container's name or id. As `drain`, but sessions that
+    stick to a server go elsewhere, too.
     """
     _move(settings, target, AdminState.MAINT, wait_seconds, as_json=as_json)
 

@@ -29,6 +29,7 @@ from reconciler.core.plan import Rules, plan
 
 NOW = 1000.0
 SLOT = ServerRef("web", "slot1")
+WEB_ONLY = frozenset({"web"})
 LEAKY = Rules(reuse_needs_idle=True)
 ENDS = {"haproxy.drain": "50", "haproxy.drain-shutdown": "true"}
 
@@ -164,7 +165,7 @@ def test_where_only_connections_tell_they_are_asked_for() -> None:
     unread = planned(stopping(), container(2), slots=[home(ready=False)])
     read = planned(stopping(), container(2), slots=[home(ready=False, connections=4)])
 
-    assert (unread.actions, unread.wants_connections) == ((), {"web"})
+    assert (unread.actions, unread.wants_connections) == ((), WEB_ONLY)
     assert (read.actions, read.wants_connections) == ((), frozenset())
     for found in (unread, read):
         [waiting] = found.unplaced
@@ -252,7 +253,7 @@ def test_sessions_end_by_force_only_when_asked_for_and_over(
     unread = planned(
         make(labels=ENDS), slots=[dataclasses.replace(late, connections=None)]
     )
-    assert (unread.actions, unread.wants_connections) == ((), {"web"})
+    assert (unread.actions, unread.wants_connections) == ((), WEB_ONLY)
 
 
 def test_the_moment_of_the_shutdown_is_told_before() -> None:

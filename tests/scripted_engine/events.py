@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,11 +89,12 @@ class EventLog:
     """Emits events to every stream, and remembers the last 256.
 
     Faults act on what the streams get; the buffer always has every event, as in the real
-    engine, which drops events only for a slow client.
+    engine, which drops events only for a slow client. ``hits`` counts what went wrong.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.hits: Counter[str] = Counter()
         self.emitted: deque[Event] = deque(maxlen=REPLAYED)
         self.streams: set[Stream] = set()
         self._joined = asyncio.Event()
@@ -199,14 +200,17 @@ class EventLog:
     def _deliver(self, event: Event) -> None:
         if self._to_drop:
             self._to_drop -= 1
+            self.hits["drop"] += 1
         elif self._held is not None:
             self._held.append(event)
+            self.hits["hold"] += 1
         else:
             self._send(event)
 
     def _send(self, event: Event) -> None:
         copies = 2 if self._to_double else 1
         self._to_double -= copies - 1
+        self.hits["double"] += copies - 1
         for stream in list(self.streams):
             for _ in range(copies):
                 stream.send(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -41,10 +42,12 @@ class Rule:
 class Faults:
     """The rules in force. ``path`` is a shell pattern on the path without its version.
 
-    ``count`` is how many requests are hit, None for all until ``clear``.
+    ``count`` is how many requests are hit, None for all until ``clear``; ``hits`` counts
+    them by the fault.
     """
 
     def __init__(self) -> None:
+        self.hits: Counter[Fault] = Counter()
         self._rules: list[Rule] = []
 
     def fail(
@@ -83,4 +86,7 @@ class Faults:
 
     def take(self, path: str) -> Rule | None:
         """Return the first rule that hits this request, counted as used."""
-        return next((rule for rule in self._rules if rule.takes(path)), None)
+        taken = next((rule for rule in self._rules if rule.takes(path)), None)
+        if taken is not None:
+            self.hits[taken.fault] += 1
+        return taken

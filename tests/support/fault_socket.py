@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -44,9 +45,9 @@ class _Bend:
 
 @dataclass(slots=True)
 class _Refusal:
-    """Lines that begin so are not passed on, but answered by this text."""
+    """Lines that match this shell pattern are not passed on, but answered by this text."""
 
-    prefix: str
+    lines: str
     answer: str
     remaining: int
 
@@ -102,6 +103,7 @@ class FaultSocket:
     def hang_up(self) -> None:
         """Break every open connection now."""
         for task, relay in list(self._relays.items()):
+            self.count("hang up")
             relay.abort()
             task.cancel()
 
@@ -129,10 +131,10 @@ class FaultSocket:
         )
 
     def refuse(
-        self, prefix: str, *, answer: str = NO_SUCH_SERVER, count: int = 1
+        self, lines: str, *, answer: str = NO_SUCH_SERVER, count: int = 1
     ) -> None:
-        """Swallow the next lines that begin so, and answer as HAProxy does when it refuses."""
-        self._refusals.append(_Refusal(prefix, answer, count))
+        """Swallow the next lines that match a shell pattern, and answer as a refusal does."""
+        self._refusals.append(_Refusal(lines, answer, count))
 
     async def refuse_connections(self) -> None:
         """Go on as a dead HAProxy does: the file is there, and nobody listens."""
@@ -178,7 +180,7 @@ class FaultSocket:
     def refusal_of(self, line: str) -> str | None:
         """Return how a line is to be refused, None where it is to be passed on."""
         for refusal in self._refusals:
-            if refusal.remaining and line.startswith(refusal.prefix):
+            if refusal.remaining and fnmatchcase(line, refusal.lines):
                 refusal.remaining -= 1
                 self.count("refuse")
                 return refusal.answer
@@ -254,7 +256,9 @@ class _Relay:
     async def _requests(self, to_haproxy: asyncio.StreamWriter) -> None:
         while line := await self._reader.readline():
             await self._socket.flow()
-            answer = self._socket.refusal_of(line.decode("ascii", "replace"))
+            answer = self._socket.refusal_of(
+                line.decode("ascii", "replace").rstrip("\n")
+            )
             self._turns.append(answer)
             if answer is None:
                 to_haproxy.write(line)

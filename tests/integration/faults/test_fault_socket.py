@@ -60,7 +60,7 @@ async def test_one_line_of_a_batch_is_refused(
     haproxy: HaproxyProcess, relay: FaultSocket, client: RuntimeClient
 ) -> None:
     """Its answer comes in its place, HAProxy never sees it, and all others take effect."""
-    relay.refuse("set server web/slot2 ")
+    relay.refuse("set server web/slot2 *")
     lines = [WEIGHT.format(number, 5) for number in (1, 2, 3)]
     answers = await client.execute([*lines, "show info", lines[1]])
 
@@ -77,7 +77,7 @@ async def test_a_refused_line_has_no_effect(
 ) -> None:
     """A line alone in its batch is answered though HAProxy has nothing to say."""
     before = weights(haproxy, 1)
-    relay.refuse("set server", answer="[4]: Not today.")
+    relay.refuse("set server *", answer="[4]: Not today.")
     [answer] = await client.execute([WEIGHT.format(1, 5)])
 
     assert answer.text == "Not today."

@@ -53,7 +53,7 @@ def run(rig: Rig, pick: int) -> None:
     """Run one more container, every third with a HEALTHCHECK; remove one where many are."""
     _make_room(rig, pick)
     health = "starting" if pick % 3 == 2 else None
-    rig.engine.run(rig.new_name(), labels=WEB, health=health)
+    rig.run(health=health)
 
 
 def replace(rig: Rig, pick: int) -> None:
@@ -63,7 +63,7 @@ def replace(rig: Rig, pick: int) -> None:
         return run(rig, pick)
     address = one.address
     rig.engine.remove(one)
-    rig.engine.run(rig.new_name(), labels=WEB, address=address)
+    rig.run(address=address)
     return None
 
 

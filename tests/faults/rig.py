@@ -9,14 +9,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-from tests.faults.churn import CHURN
+from tests.faults.churn import CHURN, WEB
 from tests.faults.trouble import LASTING, SOCKET, TROUBLE
 from tests.faults.truth import expected, housed
 from tests.scripted_engine import ScriptedContainer, ScriptedEngine
 from tests.scripted_engine.local import LocalPool
 from tests.support.daemon import Daemon
 from tests.support.fault_socket import FaultSocket
-from tests.support.haproxy_process import HaproxyProcess, haproxy_process
+from tests.support.haproxy_process import HaproxyProcess, free_ports, haproxy_process
 from tests.support.slots import slots
 
 
@@ -37,14 +37,13 @@ class Rig:
     timeout_seconds = 0.3
     """The daemon's patience with HAProxy, so that a stall costs no more than this."""
 
-    def __init__(
-        self, *, version: str = "3.0", arguments: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, *, version: str = "3.0", resync_seconds: float = 1.0) -> None:
         self._version = version
-        self._arguments = arguments
+        self._resync_seconds = resync_seconds
         self._parts = AsyncExitStack()
         self._named = 0
         self._in_force: set[str] = set()
+        [self._port] = free_ports(1)
         self.keepers: set[str] = set()
         self.haproxy: HaproxyProcess
         self.relay: FaultSocket
@@ -81,14 +80,16 @@ class Rig:
             haproxy=[self.relay.url],
             docker=self.engine.url,
             arguments=(
-                *("--haproxy-timeout", str(self.timeout_seconds), "--resync", "1"),
-                *self._arguments,
+                *("--haproxy-timeout", str(self.timeout_seconds)),
+                *("--resync", str(self._resync_seconds)),
             ),
         )
 
     async def serve(self, count: int = 2) -> None:
         """Run containers with something real inside, which no churn touches."""
-        pool = await self._parts.enter_async_context(LocalPool(self.engine))
+        pool = await self._parts.enter_async_context(
+            LocalPool(self.engine, port=self._port)
+        )
         names = [f"{STEADY}-{number}" for number in range(1, count + 1)]
         await asyncio.gather(*(pool.run(name, "web") for name in names))
         await self.converge()
@@ -96,6 +97,20 @@ class Rig:
     def restless(self) -> list[ScriptedContainer]:
         """Return the containers that churn may touch, the newest first."""
         return [one for one in self.engine.containers if STEADY not in one.name]
+
+    def run(self, *, health: str | None = None, address: str | None = None) -> None:
+        """Run one more container, by default at an address that nobody had before.
+
+        All have one port, which no other process of this machine serves: another rig or a
+        demo may have its services at the same loopback addresses.
+        """
+        self.engine.run(
+            self.new_name(),
+            labels=WEB,
+            ports=[self._port],
+            health=health,
+            address=address or self.engine.next_address(),
+        )
 
     def new_name(self) -> str:
         """Return a name that no container had before."""
@@ -127,6 +142,8 @@ class Rig:
         """End all trouble: what was held back comes in reversed order."""
         is_away, self._in_force = "the engine is away" in self._in_force, set()
         await self.relay.behave()
+        async with asyncio.timeout(CONVERGE_SECONDS):
+            await self.relay.drained()
         self.engine.events.release(is_reversed=True)
         self.engine.events.behave()
         self.engine.faults.clear()

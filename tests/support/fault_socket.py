@@ -66,10 +66,11 @@ class FaultSocket:
         self._server: asyncio.Server | None = None
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._stall_at = ""
         self._bends: list[_Bend] = []
         self._refusals: list[_Refusal] = []
         self._relays: dict[asyncio.Task[None], _Relay] = {}
-        self._hit = asyncio.Event()
+        self._news = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -88,16 +89,20 @@ class FaultSocket:
         await asyncio.gather(*self._relays, return_exceptions=True)
         self.path.unlink(missing_ok=True)
 
-    def stall(self) -> None:
+    def stall(self, *, at: str = "") -> None:
         """Accept and take everything, but deliver nothing, in neither direction.
 
-        What was sent meanwhile is delivered afterwards, even where who sent it has given
-        up: so does a HAProxy that was stuck.
+        It begins now, or with the first line that matches the shell pattern ``at``. What was
+        sent meanwhile is delivered afterwards, even where who sent it has given up: so does
+        a HAProxy that was stuck.
         """
-        self._flowing.clear()
+        self._stall_at = at
+        if not at:
+            self._flowing.clear()
 
     def resume(self) -> None:
         """Deliver what was held back, and go on."""
+        self._stall_at = ""
         self._flowing.set()
 
     def hang_up(self) -> None:
@@ -158,7 +163,12 @@ class FaultSocket:
     async def hit(self, name: str, count: int = 1) -> None:
         """Return once this fault has happened so often."""
         while self.hits[name] < count:
-            await self._hit.wait()
+            await self._news.wait()
+
+    async def drained(self, *, left: int = 1) -> None:
+        """Return once no more connections than that are left: what came late has come."""
+        while len(self._relays) > left:
+            await self._news.wait()
 
     def _arm(
         self, name: str, bend: Callable[[bytes], Bent], after: str, count: int
@@ -168,14 +178,22 @@ class FaultSocket:
     def count(self, name: str) -> None:
         """Note that a fault happened."""
         self.hits[name] += 1
-        self._hit.set()
-        self._hit = asyncio.Event()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def flow(self) -> None:
         """Return when bytes may pass."""
         if not self._flowing.is_set():
             self.count("stall")
             await self._flowing.wait()
+
+    def look(self, line: str) -> None:
+        """Begin the stall that waits for such a line."""
+        if self._stall_at and fnmatchcase(line, self._stall_at):
+            self.stall()
 
     def refusal_of(self, line: str) -> str | None:
         """Return how a line is to be refused, None where it is to be passed on."""
@@ -211,6 +229,7 @@ class FaultSocket:
         finally:
             relay.abort()
             del self._relays[task]
+            self._tell()
 
 
 class _Relay:
@@ -255,10 +274,10 @@ class _Relay:
 
     async def _requests(self, to_haproxy: asyncio.StreamWriter) -> None:
         while line := await self._reader.readline():
+            text = line.decode("ascii", "replace").rstrip("\n")
+            self._socket.look(text)
             await self._socket.flow()
-            answer = self._socket.refusal_of(
-                line.decode("ascii", "replace").rstrip("\n")
-            )
+            answer = self._socket.refusal_of(text)
             self._turns.append(answer)
             if answer is None:
                 to_haproxy.write(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from tests.faults import CHURN, TROUBLE, Rig, Traffic
 from tests.faults.churn import MOST_CONTAINERS
+from tests.faults.trouble import LATE_SECONDS
 
 
 TROUBLED = 0.7
@@ -18,6 +20,9 @@ LONG = 0.2
 """How many of the faults last longer than the daemon's patience."""
 
 MOST_CHANGES = 4
+APART = 0.5
+"""How many of the changes come a little after the one before, not in the same instant."""
+
 RESTARTS = 0.02
 SAID_EVERY = 200
 MOST_ROUNDS = 60
@@ -96,6 +101,8 @@ class Walk:
             verb, pick = chance.choice(sorted(CHURN)), chance.randrange(MOST_CONTAINERS)
             words.append(f"{verb} {pick}")
             rig.churn(verb, pick)
+            if chance.random() < APART:
+                await asyncio.sleep(chance.random() * LATE_SECONDS)
         if self._plan.has_restarts and chance.random() < RESTARTS:
             words.append("haproxy restarts")
             await rig.restart_haproxy()

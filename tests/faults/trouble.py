@@ -84,10 +84,15 @@ EVENTS: dict[str, Trouble] = {
 ENGINE: dict[str, Trouble] = {
     "the engine answers 500": _now(lambda rig: rig.engine.faults.fail(count=3)),
     "inspects are answered 500": _now(
-        lambda rig: rig.engine.faults.fail("/containers/*/json", count=3)
+        lambda rig: rig.engine.faults.fail("/containers/*/json", count=None)
     ),
     "the engine is slow": _now(
         lambda rig: rig.engine.faults.delay(seconds=LATE_SECONDS, count=8)
+    ),
+    "answers are stale": _now(
+        lambda rig: rig.engine.faults.stale(
+            "/containers/*", seconds=LATE_SECONDS, count=8
+        )
     ),
     "the engine stalls": _now(lambda rig: rig.engine.faults.stall(count=None)),
     "an answer is cut": _now(lambda rig: rig.engine.faults.cut("/containers/*")),
@@ -109,6 +114,7 @@ LASTING = frozenset(
         "many commands are refused",
         "the stream stalls",
         "events are reordered",
+        "inspects are answered 500",
         "the engine stalls",
         "the engine is away",
     }

@@ -134,6 +134,8 @@ class ScriptedEngine(Control):
             answer = Answer.error(rule.status, rule.message)
         else:
             answer = answer_to(self, request)
+        if rule is not None and rule.fault is Fault.STALE:
+            await asyncio.sleep(rule.seconds)
         head, body = answer.encode()
         is_cut = rule is not None and rule.fault is Fault.CUT
         is_head = request.method == "HEAD"

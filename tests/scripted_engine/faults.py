@@ -14,6 +14,7 @@ class Fault(enum.Enum):
 
     FAIL = "answered with an error status"
     DELAY = "answered late"
+    STALE = "answered at once, and the answer comes late"
     STALL = "accepted and never answered"
     CUT = "the connection closes in the middle of the body"
 
@@ -68,6 +69,12 @@ class Faults:
         """Answer, but this much later."""
         self._rules.append(
             Rule(fault=Fault.DELAY, path=path, remaining=count, seconds=seconds)
+        )
+
+    def stale(self, path: str = "*", *, seconds: float, count: int | None = 1) -> None:
+        """Make the answer now and send it this much later: what it says may be over."""
+        self._rules.append(
+            Rule(fault=Fault.STALE, path=path, remaining=count, seconds=seconds)
         )
 
     def stall(self, path: str = "*", *, count: int | None = 1) -> None:

@@ -84,7 +84,8 @@ async def carry_out(
         if actions:
             results = await proxy.apply(actions)
             _take_in(progress, actions, results, tables, clock())
-            await _sign(_half_done(actions, results), proxy, tables)
+            half_done = _half_done(actions, results)
+            progress.commands += await _sign(half_done, proxy, tables)
     return Outcome(
         plan=plan,
         changes=tuple(c for c in plan.changes if c.ref not in progress.failed),
@@ -129,16 +130,19 @@ def _half_done(
     return list(found)
 
 
-async def _sign(refs: Sequence[ServerRef], proxy: Proxy, tables: Tables) -> None:
-    """Set weight 0, so that the next pass knows the slots' state for our own doing."""
+async def _sign(refs: Sequence[ServerRef], proxy: Proxy, tables: Tables) -> int:
+    """Set weight 0, so that the next pass knows the slots' state for our own doing.
+
+    Returns how many slots got it.
+    """
+    left = list(refs)
     for _ in range(SIGN_ATTEMPTS):
-        if not refs:
-            return
-        results = await proxy.apply([SetWeight(ref, 0) for ref in refs])
-        for ref, error in zip(refs, results, strict=True):
-            if error is None:
-                server = tables[ref.backend][ref.server]
-                tables[ref.backend][ref.server] = dataclasses.replace(server, weight=0)
-        refs = [
-            ref for ref, error in zip(refs, results, strict=True) if error is not None
-        ]
+        if not left:
+            break
+        results = await proxy.apply([SetWeight(ref, 0) for ref in left])
+        answered = list(zip(left, results, strict=True))
+        for ref in [ref for ref, error in answered if error is None]:
+            server = tables[ref.backend][ref.server]
+            tables[ref.backend][ref.server] = dataclasses.replace(server, weight=0)
+        left = [ref for ref, error in answered if error is not None]
+    return len(refs) - len(left)

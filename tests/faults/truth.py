@@ -17,8 +17,9 @@ class Expected:
     ready: frozenset[str]
     drained: frozenset[str]
     """Must be in drain at weight 0: they had a slot and keep it."""
-    perhaps_drained: frozenset[str]
-    """In drain at weight 0, or nowhere: it depends on whether they had a slot."""
+    perhaps_out: frozenset[str]
+    """Out of rotation at weight 0, or nowhere: it depends on whether they had a slot. In
+    maint where they became unhealthy in the middle of getting one."""
 
     def differences(self, slots: Mapping[str, Row]) -> list[str]:
         """Return what is wrong with a table, one line for each slot or address."""
@@ -39,8 +40,9 @@ class Expected:
     def _is_right(self, row: Row) -> bool:
         if row.address in self.ready:
             return row.is_ready
-        may_drain = self.drained | self.perhaps_drained
-        return row.address in may_drain and row.is_drained
+        if row.address in self.drained:
+            return row.is_drained
+        return row.address in self.perhaps_out and row.is_out
 
 
 def expected(
@@ -68,7 +70,7 @@ def expected(
     return Expected(
         ready=frozenset(ready),
         drained=frozenset(drained),
-        perhaps_drained=frozenset(perhaps),
+        perhaps_out=frozenset(perhaps),
     )
 
 

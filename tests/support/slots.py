@@ -28,9 +28,14 @@ class Row(NamedTuple):
         return not self.admin & OUT_OF_ROTATION and self.weight > 0
 
     @property
-    def is_drained(self) -> bool:
+    def is_out(self) -> bool:
         """Whether it gets nothing new, by our own signature."""
-        return self.admin & OUT_OF_ROTATION == IN_DRAIN and self.weight == 0
+        return bool(self.admin & OUT_OF_ROTATION) and self.weight == 0
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether it is out, and what it has goes on."""
+        return self.is_out and self.admin & OUT_OF_ROTATION == IN_DRAIN
 
     @property
     def is_free(self) -> bool:

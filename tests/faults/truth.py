@@ -75,8 +75,9 @@ def expected(
 
 
 def housed(engine: ScriptedEngine, slots: Mapping[str, Row]) -> set[str]:
-    """Return the ids of the running containers that have a slot, in rotation or not."""
-    taken = {row.address for row in slots.values() if not row.is_free}
+    """Return the ids of the running containers that are or were in rotation in a slot."""
+    rows = slots.values()
+    taken = {row.address for row in rows if row.is_ready or row.is_drained}
     return {one.id for one in engine.containers if _address(one) in taken}
 
 

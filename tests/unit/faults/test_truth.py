@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults import expected
+from tests.faults.truth import housed
 from tests.scripted_engine import ScriptedEngine
 from tests.support.slots import Row
 
@@ -53,6 +54,23 @@ def test_the_sick_and_the_stopping_get_nothing_new(engine: ScriptedEngine) -> No
     assert truth.drained == {kept.address, going.address}
     assert truth.perhaps_out == {new.address}
     assert not truth.ready
+
+
+def test_who_keeps_a_slot_was_in_rotation(engine: ScriptedEngine) -> None:
+    """A slot that is half given, or whose container is frozen, is nobody's to keep."""
+    ready, drained, half, frozen = (
+        engine.run(name) for name in ("ready", "drained", "half", "frozen")
+    )
+    engine.pause(frozen)
+    slots = {
+        "slot1": at(ready.address),
+        "slot2": at(drained.address, DRAIN, 0),
+        "slot3": at(half.address, MAINT, 0),
+        "slot4": at(frozen.address),
+        "slot5": FREE,
+    }
+
+    assert housed(engine, slots) == {ready.id, drained.id}
 
 
 def test_every_way_a_table_can_be_wrong(engine: ScriptedEngine) -> None:

@@ -93,7 +93,10 @@ async def read_world(settings: Settings) -> World:
 
     Raises ConfigError for wrong settings.
     """
-    proxies = [RuntimeProxy(address) for address in settings.haproxy]
+    proxies = [
+        RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
+        for address in settings.haproxy
+    ]
     engine = Engine(settings.docker)
     find_context = context_for(settings, own_container_id())
     try:

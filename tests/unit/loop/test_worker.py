@@ -12,6 +12,7 @@ from tests.fakes.proxy import FakeProxy
 
 from reconciler import worker as worker_module
 from reconciler.core.model import (
+    Action,
     AdminState,
     ServerRef,
     SetAddress,
@@ -116,6 +117,32 @@ async def test_a_container_that_goes_during_its_own_pass_is_released_next() -> N
         await loop.reporter.until_passes(3)
 
         assert proxy.homes() == {}
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("number", range(5))
+async def test_whatever_is_refused_the_slot_is_not_taken_for_a_hold(
+    number: int, times: int
+) -> None:
+    """What HAProxy did of a slot's commands after it refused one is known for our doing."""
+    proxy = FakeProxy()
+    asked = 0
+
+    def refuses(action: Action) -> bool:
+        nonlocal asked
+        asked += action.ref == SLOT1
+        return action.ref == SLOT1 and number < asked <= number + times
+
+    proxy.refuses = refuses
+    async with looping(proxy, containers=(ONE, TWO)) as loop:
+        await loop.reporter.until(
+            lambda: loop.controller.workers[0].has_converged, "convergence"
+        )
+
+    for name in ("slot1", "slot2"):
+        slot = proxy.tables["web"][name]
+        assert (slot.admin, slot.weight) == (AdminState.READY, 1)
+    assert sorted(proxy.homes()) == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_a_refusal_concerns_one_slot_and_is_mended_by_the_next_pass() -> None:

@@ -7,6 +7,8 @@ again: what a friendlier client would repeat is counted here.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 
 from traffic.records import Failure
@@ -22,10 +24,14 @@ SERVED_BY = b"\r\nx-served-by:"
 """The header that the demo's web service puts on its answers, and nobody else."""
 
 
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
 class LostError(Exception):
     """The request got no whole and right answer."""
 
     def __init__(self, failure: Failure, status: int = 0) -> None:
+        """``status`` is the answer's; of a failed connect, the error's number."""
         super().__init__(failure.name)
         self.failure = failure
         self.status = status
@@ -45,6 +51,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         assert isinstance(transport, asyncio.Transport)
+        # Closed by a reset, or each connection would keep its port for another minute: at
+        # 500 new ones a second a machine has no port left before that.
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE
+        )
         self._transport = transport
 
     def ask(self, request: bytes) -> asyncio.Future[int]:
@@ -101,13 +112,13 @@ def _content_length(fields: bytes) -> int:
 
 
 class Client:
-    """Sends requests to one port of this machine."""
+    """Sends requests to one address and port."""
 
-    def __init__(self, port: int, path: str) -> None:
+    def __init__(self, host: str, port: int, path: str) -> None:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: traffic\r\n"
         self._kept_request = f"{head}\r\n".encode()
         self._single_request = f"{head}Connection: close\r\n\r\n".encode()
-        self._port = port
+        self._host, self._port = host, port
         self._idle: deque[Connection] = deque()
         self._kept = 0
 
@@ -129,7 +140,8 @@ class Client:
             status = await connection.ask(self._kept_request)
         except LostError as lost:
             # A whole answer, if not the right one, leaves the connection in order.
-            self._put_back(connection, is_fit=lost.status != 0)
+            is_whole = lost.failure in (Failure.STATUS, Failure.FOREIGN)
+            self._put_back(connection, is_fit=is_whole)
             raise
         except BaseException:
             self._put_back(connection, is_fit=False)
@@ -161,10 +173,10 @@ class Client:
         loop = asyncio.get_running_loop()
         try:
             _, connection = await loop.create_connection(
-                Connection, "127.0.0.1", self._port
+                Connection, self._host, self._port
             )
         except OSError as error:
-            raise LostError(Failure.CONNECT) from error
+            raise LostError(Failure.CONNECT, error.errno or 0) from error
         return connection
 
     def close(self) -> None:

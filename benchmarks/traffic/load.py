@@ -40,6 +40,7 @@ class LoadError(Exception):
 class Target:
     """Where the load goes, and how much."""
 
+    host: str
     port: int
     rate: float
     path: str = "/"
@@ -113,7 +114,7 @@ class _Generator:
         self._target = target
         self._file = file
         self._pipe = pipe
-        self._client = Client(target.port, target.path)
+        self._client = Client(target.host, target.port, target.path)
         self._open = 0
 
     async def run(self) -> None:

@@ -6,6 +6,7 @@ not grow. Times are seconds of the machine's monotonic clock, which all processe
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
@@ -49,7 +50,7 @@ class Record(NamedTuple):
     """On a connection that was kept open; else on one of its own."""
     failure: Failure
     status: int
-    """The answer's status, 0 where there was none."""
+    """The answer's status, 0 where there was none; of a failed connect, its errno."""
 
     def packed(self) -> bytes:
         """Return it as it stands in the file."""
@@ -60,6 +61,8 @@ class Record(NamedTuple):
         """What a table calls the failure: ``503`` for a status, else the kind's name."""
         if self.failure is Failure.STATUS:
             return str(self.status)
+        if self.failure is Failure.CONNECT:
+            return f"connect {errno.errorcode.get(self.status, self.status)}"
         return self.failure.name.lower().replace("_", " ")
 
 

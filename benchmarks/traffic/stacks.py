@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Self
 
@@ -69,6 +70,26 @@ class Project(Stack):
             f"--filter=label=com.docker.compose.service={service}",
         )
         return list(reversed(listed.split()))
+
+    def front(self, port: int) -> tuple[str, int]:
+        """Return where to reach a port of HAProxy's container.
+
+        By the container's own address, as clients from elsewhere do: they are led there by
+        the kernel. Only for clients on loopback Docker has a program in between, which
+        accepts whether or not HAProxy does, and gives up for good when too much waits in
+        it. The published port is taken where the address cannot be reached from here.
+        """
+        (container,) = self.container_ids("haproxy")
+        address = self.engine.docker(
+            "inspect",
+            "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+            container,
+        ).strip()
+        try:
+            socket.create_connection((address, port), timeout=2.0).close()
+        except OSError:
+            return "127.0.0.1", self.http_port
+        return address, port
 
     def is_served(self) -> bool:
         """Whether a request through HAProxy is answered by the web service."""

@@ -17,9 +17,8 @@ import time
 from pathlib import Path
 
 
-_ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(_ROOT))
-sys.path.insert(0, str(_ROOT / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.support.engine import ROOT, CommandError, Engine, wait_until
 from traffic.load import Load, LoadError, Target
@@ -62,8 +61,6 @@ def measured(
     project.scale("web", timing.few)
     timetable = Timetable(project, timing)
     records = folder / "records"
-    target = Target(port=project.http_port, rate=options.rate, path=options.path)
-    # The generator's process comes first: a process should not be copied with its threads.
     wait_until(
         project.is_served,
         claim="the service is reached through HAProxy",
@@ -75,7 +72,10 @@ def measured(
         claim=f"{timing.few} servers are up",
         timeout_seconds=START_SECONDS,
     )
+    host, port = project.front(contender.port)
+    target = Target(host=host, port=port, rate=options.rate, path=options.path)
     before = watch.processes()
+    # The generator's process first: a process should not be copied with its threads.
     with Load(target, records), watch:
         timetable.run(has_reconciler=contender.has_reconciler)
         after = watch.processes()
@@ -88,6 +88,7 @@ def measured(
         samples=watch.samples,
         failures=failures,
         haproxy=fate(project, before, after),
+        front=f"{host}:{port}",
     )
 
 

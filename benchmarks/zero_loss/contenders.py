@@ -34,6 +34,8 @@ class Contender:
     file: Path = COMPOSE_FILE
     override: Callable[[Engine, Path], str | None]
     """Prepares what the project needs; returns a Compose file to lay over it."""
+    port: int = 8080
+    """Where its HAProxy listens, in its container."""
     backend: str = "web"
     """The backend's name on HAProxy's statistics page."""
     servers: str = "slot"
@@ -96,6 +98,7 @@ CONTENDERS = {
             services=("haproxy", "web"),
             file=HERE / "easyhaproxy" / "compose.yaml",
             override=_easyhaproxy,
+            port=80,
             backend="srv_localhost_80",
             servers="srv-",
         ),

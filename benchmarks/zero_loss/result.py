@@ -8,22 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from traffic.records import records_in
+from traffic.table import COLUMNS, aligned, cells
 from traffic.tally import Phase, Tally, by_phase, failures_over_time, total
 from zero_loss.watch import Sample
 
 
 BIN_SECONDS = 0.5
-_HEADER = (
-    "contender",
-    "phase",
-    "sent",
-    "failed",
-    "p50",
-    "p99",
-    "max ms",
-    "processes",
-    "how they failed",
-)
+_HEADER = ("contender", "phase", "processes", *COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +28,8 @@ class Finding:
     tallies: Sequence[Tally] = ()
     samples: Sequence[Sample] = ()
     failures: dict[str, list[tuple[float, int]]] | None = None
+    front: str = ""
+    """Where the requests went."""
     haproxy: str = ""
     """What became of HAProxy's processes, in words."""
 
@@ -68,6 +61,7 @@ class Finding:
                 for phase, tally in zip(self.phases, self.tallies, strict=True)
             ],
             "total": self.whole.figures(),
+            "front": self.front,
             "haproxy": self.haproxy,
             "failures_over_time": self.failures,
             "samples": [
@@ -89,48 +83,27 @@ def tallied(
 
 def table(findings: Iterable[Finding]) -> str:
     """Return all of it as one table, and under it what does not fit into columns."""
-    rows: list[tuple[str, ...]] = [_HEADER]
+    rows: list[Sequence[str]] = [_HEADER]
     notes = []
     for finding in findings:
         rows += _rows(finding)
         if not finding.not_run:
             notes.append(_note(finding))
-    widths = [max(len(row[column]) for row in rows) for column in range(8)]
-    lines = [_line(row, widths) for row in rows]
-    return "\n".join([*lines, "", *notes])
+    return "\n".join([aligned(rows, words=(0, 1)), "", *notes])
 
 
-def _line(row: tuple[str, ...], widths: Sequence[int]) -> str:
-    cells = [
-        cell.ljust(width) if column < 2 else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row[:8], widths, strict=True))
-    ]
-    return "  ".join([*cells, row[8]]).rstrip()
-
-
-def _rows(finding: Finding) -> list[tuple[str, ...]]:
+def _rows(finding: Finding) -> list[Sequence[str]]:
+    name = finding.contender
     if finding.not_run:
-        blank = ("-",) * 6
-        return [(finding.contender, "not run", *blank, finding.not_run)]
-    most = [str(count) for count in most_processes(finding.phases, finding.samples)]
-    rows = [
-        _row(finding.contender, tally, processes)
+        blank = ("-",) * (len(_HEADER) - 3)
+        return [(name, "not run", *blank, finding.not_run)]
+    most = most_processes(finding.phases, finding.samples)
+    rows: list[Sequence[str]] = [
+        (name, tally.name, str(processes), *cells(tally))
         for tally, processes in zip(finding.tallies, most, strict=True)
     ]
-    return [*rows, _row(finding.contender, finding.whole, most[-1])]
-
-
-def _row(contender: str, tally: Tally, processes: str) -> tuple[str, ...]:
-    figures = tally.figures()
-    latency = figures["latency_ms"]
-    times = (
-        [f"{latency[name]:.1f}" for name in ("p50", "p99", "max")]
-        if latency
-        else ["-"] * 3
-    )
-    causes = ", ".join(f"{count} {cause}" for cause, count in figures["causes"].items())
-    counts = (str(tally.sent), str(tally.failed))
-    return (contender, tally.name, *counts, *times, processes, causes)
+    whole = finding.whole
+    return [*rows, (name, whole.name, str(most[-1]), *cells(whole))]
 
 
 def _note(finding: Finding) -> str:
@@ -140,7 +113,8 @@ def _note(finding: Finding) -> str:
         "max": 0,
     }
     return (
-        f"{finding.contender}: {finding.haproxy}; sent {finding.rate:.0f} a second, "
+        f"{finding.contender}: {finding.haproxy}; "
+        f"sent {finding.rate:.0f} a second to {finding.front}, "
         f"the generator was late by p50 {late['p50']:.1f}, p99 {late['p99']:.1f}, "
         f"max {late['max']:.0f} ms"
     )

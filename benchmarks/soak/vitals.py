@@ -7,6 +7,7 @@ end. Growth is judged within a life; counters start at zero in each, and are add
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from traffic.host_processes import open_files, resident_kb
 from traffic.stacks import Project
 
 
+LOOKS = 10
+BETWEEN_LOOKS_SECONDS = 0.1
 ALLOWED_GROWTH = 0.05
 ALLOWED_KB = 2048
 """Python's allocator takes memory in arenas of 1 MiB and gives one back only when nothing
@@ -58,13 +61,13 @@ class Vitals:
     def begin_life(self) -> None:
         """Take the measure of a process that has been warmed up."""
         pid = self.project.host_pid("reconciler")
-        self.lives.append(Life(pid, open_files(pid), resident_kb(pid)))
+        self.lives.append(Life(pid, files_at_rest(pid), resident_kb(pid)))
 
     def end_life(self) -> None:
         """Take it again, and add its counters to those of its forerunners."""
         # The question for its metrics opens a connection in it: that comes last.
         life = self.lives[-1]
-        life.last_files, life.last_kb = open_files(life.pid), resident_kb(life.pid)
+        life.last_files, life.last_kb = files_at_rest(life.pid), resident_kb(life.pid)
         text = self.project.exec("reconciler", "python3", "-c", _METRICS)
         self.counts.update(counters_in(text))
 
@@ -74,6 +77,15 @@ class Vitals:
             "lives": [asdict(life) for life in self.lives],
             "counters": dict(self.counts),
         }
+
+
+def files_at_rest(pid: int) -> int:
+    """Return the least of some looks: a health check in progress is no open file of its own."""
+    fewest = open_files(pid)
+    for _ in range(LOOKS):
+        time.sleep(BETWEEN_LOOKS_SECONDS)
+        fewest = min(fewest, open_files(pid))
+    return fewest
 
 
 def counters_in(exposition: str) -> dict[str, int]:

@@ -85,9 +85,10 @@ class Bench:
         self.prober.expect("out")
         self.containers.signal_stop(container_id)
         sighting = self.prober.sighting()
-        self.is_draining = bool(sighting.ready)
-        if self.is_draining:
+        if sighting.ready:
             self.seen.append(sighting)
+        # One that was missed on a busy machine is no reason to give up.
+        self.is_draining = any(one.role == "out" for one in self.seen)
 
 
 def rounds(count: int, blind: int) -> list[list[str]]:

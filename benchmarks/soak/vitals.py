@@ -20,12 +20,13 @@ ALLOWED_FILES = 4
 """docker-py keeps a connection for each URL in each thread, and the daemon has four threads:
 one that reads the whole list for the first time opens one more, once."""
 
-LOOKS = 10
-BETWEEN_LOOKS_SECONDS = 0.1
 ALLOWED_GROWTH = 0.05
 ALLOWED_KB = 2048
 """Python's allocator takes memory in arenas of 1 MiB and gives one back only when nothing
 lives in it: two that stay for a few objects are no leak."""
+
+LOOKS = 10
+BETWEEN_LOOKS_SECONDS = 0.1
 
 _METRICS = (
     "import urllib.request as u;"

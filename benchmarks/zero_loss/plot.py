@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def _panel(panel, finding: Finding) -> None:  # noqa: ANN001 - matplotlib is opt
         panel.text(
             at + 0.2,
             panel.get_ylim()[1] * 0.98,
-            phase.name.replace(", ", "\n"),
+            textwrap.fill(phase.name, 12),
             fontsize=7,
             verticalalignment="top",
         )

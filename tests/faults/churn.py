@@ -125,6 +125,9 @@ CHURN: dict[str, Churn] = {
     "hang up": _verb(
         _is_running, lambda rig, one: rig.engine.signal(one, SIGHUP), keeps_slot=True
     ),
+    "told to stop": _verb(
+        _is_running, lambda rig, one: rig.tell_to_stop(one), keeps_slot=True
+    ),
     "healthy": _verb(
         _is_checked, lambda rig, one: rig.engine.health(one, "healthy"), keeps_slot=True
     ),

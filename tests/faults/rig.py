@@ -25,6 +25,7 @@ CONVERGE_SECONDS = 15.0
 
 POLL_SECONDS = 0.01
 STEADY = "steady"
+SIGTERM = 15
 LINES_SHOWN = 40
 
 
@@ -45,6 +46,10 @@ class Rig:
         self._in_force: set[str] = set()
         [self._port] = free_ports(1)
         self.keepers: set[str] = set()
+        self._told: dict[str, int] = {}
+        """Who was told to stop, by id, and when the life began that is to end."""
+        self._unsure: set[str] = set()
+        self._is_calm = False
         self.haproxy: HaproxyProcess
         self.relay: FaultSocket
         self.engine: ScriptedEngine
@@ -110,7 +115,26 @@ class Rig:
             ports=[self._port],
             health=health,
             address=address or self.engine.next_address(),
+            # Nobody outlives this: who was told to stop goes, or goes on stopping.
+            stop_timeout=600,
         )
+
+    def tell_to_stop(self, one: ScriptedContainer) -> None:
+        """Send its stop signal, which it does not obey yet."""
+        self._told[one.id] = one.started_ns
+        if not self._is_calm:
+            self._unsure.add(one.id)
+        self.engine.signal(one, SIGTERM)
+
+    def _stopping(self) -> tuple[set[str], set[str]]:
+        """Return the names of those who were told to stop, and of those who may not be known."""
+        going = [
+            one
+            for one in self.engine.containers
+            if self._told.get(one.id) == one.started_ns
+        ]
+        unsure = {one.name for one in going if one.id in self._unsure}
+        return {one.name for one in going}, unsure
 
     def new_name(self) -> str:
         """Return a name that no container had before."""
@@ -126,6 +150,7 @@ class Rig:
 
         What HAProxy refused in an exchange that broke as well nobody can know.
         """
+        self._is_calm = False
         if trouble in SOCKET:
             await self.relay.behave()
             self._in_force -= SOCKET.keys()
@@ -174,12 +199,17 @@ class Rig:
         """SIGKILL, and start it again."""
         await self.relay.behave()
         self._in_force -= SOCKET.keys()
+        # What the engine remembers of a signal may have been pushed out, or its clock set.
+        self._unsure |= self._told.keys()
         await self.daemon.kill()
         await self.daemon.start()
 
     def differences(self) -> list[str]:
         """Return how HAProxy's own table differs from the truth."""
-        truth = expected(self.engine, keepers=self.keepers)
+        stopping, unsure = self._stopping()
+        truth = expected(
+            self.engine, keepers=self.keepers, stopping=stopping, unsure=unsure
+        )
         return truth.differences(slots(self.haproxy))
 
     async def converge(self) -> None:
@@ -195,6 +225,7 @@ class Rig:
                 f"the map is not the truth: {found}; the daemon said last:\n{said}"
             ) from error
         self.keepers = housed(self.engine, slots(self.haproxy))
+        self._is_calm = not self._in_force
 
     async def stay(self) -> None:
         """Raise AssertionError unless the truth outlives two resyncs with nothing new."""

@@ -20,6 +20,9 @@ class Expected:
     perhaps_out: frozenset[str]
     """Out of rotation at weight 0, or nowhere: it depends on whether they had a slot. In
     maint where they became unhealthy in the middle of getting one."""
+    unsure: frozenset[str] = frozenset()
+    """Told to stop while something was wrong: only an event tells of it, and it may be lost.
+    They are in rotation, or out of it at weight 0."""
 
     def differences(self, slots: Mapping[str, Row]) -> list[str]:
         """Return what is wrong with a table, one line for each slot or address."""
@@ -40,6 +43,8 @@ class Expected:
     def _is_right(self, row: Row) -> bool:
         if row.address in self.ready:
             return row.is_ready
+        if row.address in self.unsure:
+            return row.is_ready or row.is_out
         if row.address in self.drained:
             return row.is_drained
         return row.address in self.perhaps_out and row.is_out
@@ -50,18 +55,22 @@ def expected(
     *,
     keepers: Collection[str] = (),
     stopping: Collection[str] = (),
+    unsure: Collection[str] = (),
 ) -> Expected:
     """Return what the table must be.
 
     ``keepers`` are ids of containers that had a slot and did nothing to lose it: unhealthy,
     they keep it in drain. ``stopping`` are names of containers that were told to stop and
-    still run: like unhealthy ones they get nothing new.
+    still run: like unhealthy ones they get nothing new. ``unsure`` are those among them of
+    whom the daemon may not know.
     """
-    ready, drained, perhaps = set(), set(), set()
+    ready, drained, perhaps, either = set(), set(), set(), set()
     for one in engine.containers:
         if one.state != "running" or not one.address or one.health == "starting":
             continue
-        if one.health != "unhealthy" and one.name not in stopping:
+        if one.name in unsure and one.health != "unhealthy":
+            either.add(one.address)
+        elif one.health != "unhealthy" and one.name not in stopping:
             ready.add(one.address)
         elif one.id in keepers:
             drained.add(one.address)
@@ -71,6 +80,7 @@ def expected(
         ready=frozenset(ready),
         drained=frozenset(drained),
         perhaps_out=frozenset(perhaps),
+        unsure=frozenset(either),
     )
 
 

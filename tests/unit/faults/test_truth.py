@@ -56,6 +56,18 @@ def test_the_sick_and_the_stopping_get_nothing_new(engine: ScriptedEngine) -> No
     assert not truth.ready
 
 
+def test_who_may_not_be_known_to_stop_is_in_or_out(engine: ScriptedEngine) -> None:
+    """Only an event tells of a stop signal: where it may be lost, both are right."""
+    one = engine.run("going")
+
+    truth = expected(engine, keepers={one.id}, stopping={"going"}, unsure={"going"})
+
+    assert truth.unsure == {one.address}
+    assert truth.differences({"slot1": at(one.address)}) == []
+    assert truth.differences({"slot1": at(one.address, DRAIN, 0)}) == []
+    assert truth.differences({"slot1": at(one.address, DRAIN, 1)}) != []
+
+
 def test_who_keeps_a_slot_was_in_rotation(engine: ScriptedEngine) -> None:
     """A slot that is half given, or whose container is frozen, is nobody's to keep."""
     ready, drained, half, frozen = (

@@ -141,7 +141,7 @@ async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container
     """Mark who is about to end, by the signals the engine remembers."""
     now, stops = await engine.now(), Stops()
     for event in await engine.past_events(since=now - REACH_BACK_SECONDS, until=now):
-        stops.note(event, event.at)
+        stops.note(event, event.at, is_news=False)
     marked = []
     for container in listed:
         found: Container | None = container

@@ -103,8 +103,8 @@ class Metrics:
         self._commands.labels(name, "refused").inc(len(outcome.refusals))
         for change in outcome.changes:
             self._changes.labels(name, change.kind).inc()
-        if report.event_at is not None and outcome.changes:
-            late = max(0.0, time.time() - report.event_at)
+        late = report.late_seconds(time.time())
+        if late is not None and outcome.changes:
             self._event_seconds.labels(name).observe(late)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:

@@ -11,6 +11,7 @@ from reconciler.worker import PassReport, Reporter, WorkerStatus
 
 _log = logging.getLogger("reconciler")
 
+
 _SENTENCES = {
     "assign": "assigned %s to %s",
     "finish": "finished assigning %s to %s",
@@ -83,9 +84,10 @@ def _tenant(change: Change) -> str:
 
 
 def _latency(report: PassReport) -> dict[str, float]:
-    if report.event_at is None:
+    late = report.late_seconds(time.time())
+    if late is None:
         return {}
-    return {"latency_ms": round((time.time() - report.event_at) * 1000, 1)}
+    return {"latency_ms": round(late * 1000, 1)}
 
 
 class Reporters:

@@ -46,6 +46,9 @@ PROOF_SECONDS = 0.25
 """How long after a change the backends concerned are read once more. Another reconciler may
 have written at the same moment, from another reading: then one of us has to notice."""
 
+LONGEST_LATE_SECONDS = 300.0
+"""An event that seems older than this, when it has been answered, has another clock's stamp."""
+
 _TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
 """Kinds of changes that need a reading of this very moment: an operator, or another
 reconciler, may have changed these slots since ours."""
@@ -81,6 +84,16 @@ class PassReport:
     seconds: float
     event_at: float | None
     """Unix seconds, by the engine's clock, of the oldest event this pass answers."""
+
+    def late_seconds(self, now: float) -> float | None:
+        """Return how long after its event this pass is over, at ``now`` in Unix seconds.
+
+        None where no event caused it, or where the two clocks cannot be one.
+        """
+        if self.event_at is None:
+            return None
+        late = now - self.event_at
+        return max(0.0, late) if -1.0 <= late <= LONGEST_LATE_SECONDS else None
 
 
 class Reporter(Protocol):

@@ -122,9 +122,13 @@ class Rig:
     def tell_to_stop(self, one: ScriptedContainer) -> None:
         """Send its stop signal, which it does not obey yet."""
         self._told[one.id] = one.started_ns
-        if not self._is_calm:
-            self._unsure.add(one.id)
         self.engine.signal(one, SIGTERM)
+        # A clock that was set back makes the signal older than the life that it is to end.
+        if (
+            not self._is_calm
+            or one.started_ns > self.engine.events.emitted[-1].time_nano
+        ):
+            self._unsure.add(one.id)
 
     def _stopping(self) -> tuple[set[str], set[str]]:
         """Return the names of those who were told to stop, and of those who may not be known."""

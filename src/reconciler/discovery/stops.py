@@ -25,19 +25,26 @@ _SIGKILL = 9
 """Nobody survives it, so it means the same as the stop signal, whatever that is."""
 
 
+SUSPECT_SECONDS = 2.0
+"""How long a signal counts that came after the start of a life and is stamped before it. The
+engine's clock was set back, or the event comes late: then nothing follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Signal:
     number: int
     sent_at: float
+    is_suspect: bool
 
 
 @dataclass(slots=True)
 class _Life:
-    """What was seen of one container, by the engine's own stamps."""
+    """What was seen of one container."""
 
     began: float = float("-inf")
-    """No signal up to here counts: the last start, or the last end."""
+    """The engine's stamp of its last start, or of its last end."""
     signals: dict[float, _Signal] = field(default_factory=dict)
+    """By the engine's stamp, so that a repeated one is none."""
 
 
 class Stops:
@@ -46,20 +53,26 @@ class Stops:
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
 
-    def note(self, event: EngineEvent, sent_at: float) -> None:
-        """Take in an event, in any order and as often as it comes.
+    def note(self, event: EngineEvent, sent_at: float, *, is_news: bool) -> None:
+        """Take in an event, as often as it comes.
 
-        ``sent_at`` is when it happened, in seconds on the clock of :meth:`remaining`.
+        ``sent_at`` is when it happened, in seconds on the clock of :meth:`remaining`. News
+        are believed in the order they come: the engine's clock may have been set. What is
+        replayed may come after news, so there the stamps decide.
         """
+        life = self._lives.setdefault(event.container_id, _Life())
         if event.action == "start" or event.effect is Effect.GONE:
-            # An end may be replayed after a signal to the next life: the stamps decide.
-            life = self._lives.setdefault(event.container_id, _Life())
-            life.began = max(life.began, event.at)
-            life.signals = {at: s for at, s in life.signals.items() if at > event.at}
+            life.signals = {
+                at: each
+                for at, each in life.signals.items()
+                if at > event.at and not is_news
+            }
+            life.began = event.at if is_news else max(life.began, event.at)
         elif event.effect is Effect.SIGNAL and event.signal is not None:
-            life = self._lives.setdefault(event.container_id, _Life())
-            if event.at > life.began:
-                life.signals.setdefault(event.at, _Signal(event.signal, sent_at))
+            is_late = event.at <= life.began
+            if is_news or not is_late:
+                signal = _Signal(event.signal, sent_at, is_suspect=is_late)
+                life.signals.setdefault(event.at, signal)
 
     def forget(self, container_id: str) -> None:
         """It has outlived what was sent to it."""
@@ -78,12 +91,13 @@ class Stops:
     def remaining(self, container_id: str, rule: StopRule, now: float) -> float:
         """Return for how many seconds more it counts as stopping; 0 or less if it does not."""
         life = self._lives.get(container_id)
-        ends = {rule.signal, _SIGKILL}
-        sent = (
-            [s.sent_at for s in life.signals.values() if s.number in ends]
-            if life
-            else []
-        )
-        if not sent:
-            return 0.0
-        return max(sent) + rule.timeout_seconds + MARGIN_SECONDS - now
+        ends = [
+            each.sent_at + (SUSPECT_SECONDS if each.is_suspect else _patience(rule))
+            for each in (life.signals.values() if life else ())
+            if each.number in (rule.signal, _SIGKILL)
+        ]
+        return max(ends, default=now) - now
+
+
+def _patience(rule: StopRule) -> float:
+    return rule.timeout_seconds + MARGIN_SECONDS

@@ -40,8 +40,9 @@ _OVERLAP_SECONDS = 1.0
 Older ones only tell of stops, which the list that follows does not know."""
 
 _REPLAY_SECONDS = 5.0
-"""The engine sends what it remembers at once: what comes later is news, whatever its stamp
-says. Clocks jump."""
+_REPLAY_GAP_SECONDS = 0.5
+"""The engine sends what it remembers at once: what comes after a gap, or much later, is news,
+whatever its stamp says. Clocks jump."""
 
 _REPLAY_PAUSE_SECONDS = 0.05
 """How long no replayed event came when the last of them is taken to have come: the engine
@@ -89,7 +90,7 @@ class Watcher:
         self._replay_timer: asyncio.TimerHandle | None = None
         self._has_unlearned = asyncio.Event()
         self._engine_now = 0.0
-        self._replay_ends = 0.0
+        self._replay_ends = self._replay_gap_ends = 0.0
         self._is_listing = True
 
     async def run(self) -> NoReturn:
@@ -122,9 +123,11 @@ class Watcher:
         raise AssertionError  # the attempts never end
 
     async def _subscribe(self) -> EventStream:
-        now = self._engine_now = await self._engine.now()
-        stream = await self._engine.events(since=now - REACH_BACK_SECONDS)
-        self._replay_ends = asyncio.get_running_loop().time() + _REPLAY_SECONDS
+        self._engine_now = await self._engine.now()
+        stream = await self._engine.events(since=self._engine_now - REACH_BACK_SECONDS)
+        now = asyncio.get_running_loop().time()
+        self._replay_ends = now + _REPLAY_SECONDS
+        self._replay_gap_ends = now + _REPLAY_GAP_SECONDS
         return stream
 
     def _attempts(self) -> AsyncRetrying:
@@ -160,7 +163,7 @@ class Watcher:
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         now = asyncio.get_running_loop().time()
         age = self._age(event, now)
-        self._stops.note(event, now - (age or 0.0))
+        self._stops.note(event, now - (age or 0.0), is_news=age is None)
         if age is not None:
             self._judge_soon()
             if event.effect is Effect.SIGNAL or age > _OVERLAP_SECONDS:
@@ -185,8 +188,10 @@ class Watcher:
     def _age(self, event: EngineEvent, now: float) -> float | None:
         """Return how many seconds old a replayed event is, None for news."""
         age = self._engine_now - event.at
-        if now > self._replay_ends or not 0.0 < age <= REACH_BACK_SECONDS + 1.0:
+        is_over = now > min(self._replay_ends, self._replay_gap_ends)
+        if is_over or not 0.0 < age <= REACH_BACK_SECONDS + 1.0:
             return None
+        self._replay_gap_ends = now + _REPLAY_GAP_SECONDS
         return age
 
     def _take_signal(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:

@@ -87,7 +87,7 @@ class RuntimeProxy:
         first, answers = await self._ask_living(lines)
         states, uses = answers[: len(names)], answers[len(names) :]
         observed = self._table(first, states, uses if with_connections else None)
-        self._process = observed.process
+        self._process, self._is_unsettled = observed.process, False
         return observed
 
     def _table(
@@ -202,9 +202,8 @@ class RuntimeProxy:
 
     async def _settle(self) -> None:
         """Let changes land that a broken batch may have left on their way."""
-        is_unsettled, self._is_unsettled = self._is_unsettled, False
         process = self._process
-        if is_unsettled and process and applies_address_later(process.release):
+        if self._is_unsettled and process and applies_address_later(process.release):
             await asyncio.sleep(_SETTLE_SECONDS)
 
     async def wait_closed(self) -> None:

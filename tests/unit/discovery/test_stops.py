@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from reconciler.core.model import StopRule
 from reconciler.discovery.inspect import Effect, EngineEvent
-from reconciler.discovery.stops import MARGIN_SECONDS, Stops
+from reconciler.discovery.stops import MARGIN_SECONDS, SUSPECT_SECONDS, Stops
 
 
 ONE, TWO = "1" * 64, "2" * 64
@@ -34,7 +34,7 @@ def stops_after(*events: EngineEvent) -> Stops:
     """Return what is known after these events, each noted when it happened."""
     stops = Stops()
     for one in events:
-        stops.note(one, one.at)
+        stops.note(one, one.at, is_news=False)
     return stops
 
 
@@ -102,7 +102,7 @@ def test_an_outlived_signal_is_forgotten_and_a_new_one_counts() -> None:
     stops.forget(ONE)
     assert stops.remaining(ONE, USUAL, 100) <= 0
 
-    stops.note(event("kill", 120, signal=15), 120)
+    stops.note(event("kill", 120, signal=15), 120, is_news=False)
     assert stops.remaining(ONE, USUAL, 120) > 0
 
 
@@ -129,8 +129,8 @@ def test_a_signal_that_comes_after_its_death_is_of_the_dead() -> None:
 def test_the_same_signal_told_twice_is_one() -> None:
     """A replay of what is known does not prolong it."""
     stops = Stops()
-    stops.note(event("kill", 100, signal=15), 5.0)
-    stops.note(event("kill", 100, signal=15), 9.0)
+    stops.note(event("kill", 100, signal=15), 5.0, is_news=False)
+    stops.note(event("kill", 100, signal=15), 9.0, is_news=False)
 
     assert stops.remaining(ONE, USUAL, 5.0) == 11
 
@@ -145,6 +145,27 @@ def test_containers_are_told_apart_and_forgotten() -> None:
 
     assert stops.signalled() == {TWO}
     assert stops.remaining(ONE, USUAL, 100) <= 0
+
+
+def test_news_are_believed_in_the_order_they_come() -> None:
+    """The engine's clock was set back: the stop of this life is stamped before its start."""
+    stops = Stops()
+    stops.note(event("kill", 3600, signal=15), 10.0, is_news=True)
+    stops.note(event("die", 5), 11.0, is_news=True)
+    stops.note(event("start", 6), 12.0, is_news=True)
+    assert stops.signalled() == set()
+
+    stops.note(event("kill", 7, signal=15), 13.0, is_news=True)
+    assert stops.remaining(ONE, USUAL, 13.0) == 11
+
+
+def test_a_stop_stamped_before_its_life_is_believed_for_a_moment() -> None:
+    """Either the clock was set, or the signal was to the life before: then no end follows."""
+    stops = Stops()
+    stops.note(event("start", 3600), 10.0, is_news=True)
+    stops.note(event("kill", 5, signal=15), 20.0, is_news=True)
+
+    assert stops.remaining(ONE, USUAL, 20.0) == SUSPECT_SECONDS
 
 
 actions = st.sampled_from(

@@ -185,6 +185,9 @@ async def _world_and_container(
     found = None
     if world.engine_error is None:
         found = await find_container(settings, name)
+    if found is not None:
+        # Only what was read of everybody tells who is about to stop.
+        found = world.claims.containers.get(found.id, found)
     return world, found
 
 

@@ -21,6 +21,10 @@ a stop has to know of it. The engine keeps its last 256 events, so this is never
 MARGIN_SECONDS = 1.0
 """On top of the stop time-out: then the engine kills, and takes a moment to say so."""
 
+_JUMP_SECONDS = 30.0
+"""News come in the order of their stamps, give or take what a busy engine takes; further
+back than this the engine's clock has jumped."""
+
 _SIGKILL = 9
 """Nobody survives it, so it means the same as the stop signal, whatever that is."""
 
@@ -46,11 +50,17 @@ class Stops:
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
 
-    def note(self, event: EngineEvent, sent_at: float) -> None:
+    def note(
+        self, event: EngineEvent, sent_at: float, *, is_news: bool = False
+    ) -> None:
         """Take in an event, in any order and as often as it comes.
 
-        ``sent_at`` is when it happened, in seconds on the clock of :meth:`remaining`.
+        ``sent_at`` is when it happened, in seconds on the clock of :meth:`remaining`. News
+        (no replay) that is stamped long before what is known means that the clock was set
+        back: then what is known is forgotten.
         """
+        if is_news:
+            self._notice_a_jump(event)
         if event.action == "start" or event.effect is Effect.GONE:
             # An end may be replayed after a signal to the next life: the stamps decide.
             life = self._lives.setdefault(event.container_id, _Life())
@@ -60,6 +70,11 @@ class Stops:
             life = self._lives.setdefault(event.container_id, _Life())
             if event.at > life.began:
                 life.signals.setdefault(event.at, _Signal(event.signal, sent_at))
+
+    def _notice_a_jump(self, event: EngineEvent) -> None:
+        life = self._lives.get(event.container_id)
+        if life is not None and event.at < life.began - _JUMP_SECONDS:
+            del self._lives[event.container_id]
 
     def forget(self, container_id: str) -> None:
         """It has outlived what was sent to it."""

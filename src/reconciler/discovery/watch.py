@@ -160,7 +160,7 @@ class Watcher:
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         now = asyncio.get_running_loop().time()
         age = self._age(event, now)
-        self._stops.note(event, now - (age or 0.0))
+        self._stops.note(event, now - (age or 0.0), is_news=age is None)
         if age is not None:
             self._judge_soon()
         elif event.effect is Effect.GONE or event.action == "start":

@@ -188,3 +188,11 @@ def test_a_stop_that_came_last_counts_in_whatever_order_it_is_told(
     chance.shuffle(told)
 
     assert stops_after(*told).remaining(ONE, USUAL, len(before)) == 11
+
+
+def test_a_clock_that_was_set_back_hides_no_stop() -> None:
+    """News come in order: a signal stamped long before its life's start is of this life."""
+    stops = stops_after(event("start", 5000))
+    stops.note(event("kill", 1000, signal=15), 7.0, is_news=True)
+
+    assert stops.remaining(ONE, USUAL, 7.0) == 11

@@ -26,8 +26,11 @@ _SIGKILL = 9
 
 
 SUSPECT_SECONDS = 2.0
-"""How long a signal counts that came after the start of a life and is stamped before it. The
-engine's clock was set back, or the event comes late: then nothing follows."""
+"""How long a signal counts that came after the start of a life and is stamped a little before
+it. The engine's clock slipped, or the event comes late: then nothing follows."""
+
+_JUMP_SECONDS = 30.0
+"""No event comes as late as this: the clock was set back, and the signal is to this life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,10 @@ class Stops:
             }
             life.began = event.at if is_news else max(life.began, event.at)
         elif event.effect is Effect.SIGNAL and event.signal is not None:
-            is_late = event.at <= life.began
-            if is_news or not is_late:
-                signal = _Signal(event.signal, sent_at, is_suspect=is_late)
+            late = life.began - event.at
+            if is_news or late < 0:
+                is_suspect = 0 <= late <= _JUMP_SECONDS
+                signal = _Signal(event.signal, sent_at, is_suspect=is_suspect)
                 life.signals.setdefault(event.at, signal)
 
     def forget(self, container_id: str) -> None:

@@ -162,7 +162,7 @@ def test_news_are_believed_in_the_order_they_come() -> None:
 def test_a_stop_stamped_before_its_life_is_believed_for_a_moment() -> None:
     """Either the clock was set, or the signal was to the life before: then no end follows."""
     stops = Stops()
-    stops.note(event("start", 3600), 10.0, is_news=True)
+    stops.note(event("start", 6), 10.0, is_news=True)
     stops.note(event("kill", 5, signal=15), 20.0, is_news=True)
 
     assert stops.remaining(ONE, USUAL, 20.0) == SUSPECT_SECONDS
@@ -209,3 +209,11 @@ def test_a_stop_that_came_last_counts_in_whatever_order_it_is_told(
     chance.shuffle(told)
 
     assert stops_after(*told).remaining(ONE, USUAL, len(before)) == 11
+
+
+def test_a_clock_that_was_set_back_hides_no_stop() -> None:
+    """News come in order: a signal stamped long before its life's start is of this life."""
+    stops = stops_after(event("start", 5000))
+    stops.note(event("kill", 1000, signal=15), 7.0, is_news=True)
+
+    assert stops.remaining(ONE, USUAL, 7.0) == 11

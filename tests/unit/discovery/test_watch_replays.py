@@ -149,6 +149,26 @@ async def test_a_mark_without_a_signal_is_taken_back_by_the_list(
         await sink.until(lambda: _flags(sink, one)[-1] is False, "web-1 runs on")
 
 
+async def test_a_signal_that_nobody_heard_is_judged_with_a_slow_list(
+    scripted: ScriptedEngine,
+) -> None:
+    """Replayed long before the list is there: it counts once the list is."""
+    one = scripted.run("web-1", labels=WEB, stop_timeout=60)
+    scripted.events.forget()
+    async with watching(scripted.url) as sink:
+        await sink.until_names("web-1")
+        await _inspected(scripted, 1)
+        await _turned(scripted, sink)
+        lists = sink.lists
+        scripted.events.drop(1)
+        _emit_ago(scripted, one, (9, "kill"))
+        scripted.faults.delay("/containers/json", seconds=0.4)
+        scripted.events.end()
+        await sink.until(lambda: sink.lists > lists, "a list")
+
+        assert _flags(sink, one)[-1] is True
+
+
 async def test_a_signal_in_the_first_second_is_acted_upon(
     scripted: ScriptedEngine,
 ) -> None:

@@ -40,43 +40,57 @@ class _Signal:
     is_suspect: bool
 
 
+_MOST_HEARD = 64
+"""So many events of one container are told from their repetition."""
+
+
 @dataclass(slots=True)
 class _Life:
-    """What was seen of one container."""
+    """What was heard of one container."""
 
     began: float = float("-inf")
     """The engine's stamp of its last start, or of its last end."""
     signals: dict[float, _Signal] = field(default_factory=dict)
-    """By the engine's stamp, so that a repeated one is none."""
+    """To the present life, by the engine's stamp."""
+    heard: dict[tuple[str, float], float] = field(default_factory=dict)
+    """When each event was heard first, by its action and stamp."""
+
+    def first_heard(self, event: EngineEvent, at: float) -> float:
+        """Return when an event was first heard; ``at`` if that is now."""
+        first = self.heard.setdefault((event.action, event.at), at)
+        if len(self.heard) > _MOST_HEARD:
+            del self.heard[next(iter(self.heard))]
+        return first
 
 
 class Stops:
-    """Signals by container, until its life ends."""
+    """Signals by container, until its life ends.
+
+    Events are believed in the order they come, and not by their stamps: the engine's clock
+    may be set while it runs. A replay tells its part of the past anew, in order, so it may
+    well begin with the end of an earlier life.
+    """
 
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
 
     def note(self, event: EngineEvent, sent_at: float, *, is_news: bool) -> None:
-        """Take in an event, as often as it comes.
+        """Take in an event.
 
-        ``sent_at`` is when it happened, in seconds on the clock of :meth:`remaining`. News
-        are believed in the order they come: the engine's clock may have been set. What is
-        replayed may come after news, so there the stamps decide.
+        ``sent_at`` is when it happened, in seconds on the clock of :meth:`remaining`; for
+        what was heard before, that time counts. News that were heard before are none.
         """
         life = self._lives.setdefault(event.container_id, _Life())
+        is_repeated = (event.action, event.at) in life.heard
+        sent_at = life.first_heard(event, sent_at)
+        if is_repeated and is_news:
+            return
         if event.action == "start" or event.effect is Effect.GONE:
-            life.signals = {
-                at: each
-                for at, each in life.signals.items()
-                if at > event.at and not is_news
-            }
-            life.began = event.at if is_news else max(life.began, event.at)
+            life.signals.clear()
+            life.began = event.at
         elif event.effect is Effect.SIGNAL and event.signal is not None:
-            late = life.began - event.at
-            if is_news or late < 0:
-                is_suspect = 0 <= late <= _JUMP_SECONDS
-                signal = _Signal(event.signal, sent_at, is_suspect=is_suspect)
-                life.signals.setdefault(event.at, signal)
+            is_suspect = is_news and 0 <= life.began - event.at <= _JUMP_SECONDS
+            life.signals[event.at] = _Signal(event.signal, sent_at, is_suspect)
 
     def forget(self, container_id: str) -> None:
         """It has outlived what was sent to it."""

@@ -212,6 +212,7 @@ async def test_a_container_that_outlives_its_stop_comes_back(
 
     assert 0.9 <= loop.time() - began < 3
     assert scripted.requests.inspects == 0
+    _let_time_pass(scripted)
     scripted.signal(one)
     await _marked(sink, one)
 

@@ -1,14 +1,14 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench clean venv versions
+.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak clean venv versions
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
 bin := .venv/bin
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Watch a service scale 1 -> 8 -> 3 behind one port, with no reload
 	@scripts/demo
@@ -48,6 +48,19 @@ typecheck: venv ## Check types
 bench: venv ## Measure from a container's start to its slot being ready
 	@scripts/setup
 	$(bin)/python benchmarks/latency
+
+bench-faults: venv versions ## Walk through 2,000 random faults and see that nothing leaks
+	$(bin)/python benchmarks/faults --strict
+
+bench-zero-loss: venv ## Count requests lost under churn: slots, DNS, reloads
+	@scripts/venv bench
+	@scripts/setup
+	$(bin)/python benchmarks/zero_loss
+
+MINUTES ?= 5
+soak: venv ## Random churn under load for MINUTES=5, and what it left behind
+	@scripts/setup
+	$(bin)/python benchmarks/soak --minutes $(MINUTES)
 
 setup: venv versions ## Only set up: environment, HAProxy versions, engine, images
 	@scripts/setup

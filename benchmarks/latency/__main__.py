@@ -81,7 +81,10 @@ def measured(options: argparse.Namespace, folder: Path) -> Result:
             prober.close()
             containers.remove_all()
         rows = summary.rows(bench.seen) | summary.own_rows(
-            bench.seen, containers.names, daemon.own_latencies()
+            bench.seen,
+            containers.names,
+            assigned=daemon.own_latencies("assigned"),
+            drained=daemon.own_latencies("drained"),
         )
         facts = {
             "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -123,7 +126,7 @@ def show(result: Result) -> bool:
     print(f"ratio of medians, reconciler to floor: {result.ratio:.2f}")
     cpu = facts["reconciler_cpu_ms_per_container"]
     print(f"the reconciler's processor time for each container: {cpu:.1f} ms")
-    judged = summary.verdicts(result.rows["ours"])
+    judged = summary.verdicts(result.rows["ours"], result.rows["out"])
     for sentence, is_met in judged:
         print(f"{'met' if is_met else 'MISSED'}: {sentence}")
     return all(is_met for _, is_met in judged)

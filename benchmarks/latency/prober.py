@@ -7,7 +7,9 @@ It is told before each container what to do with it:
   what is measured: it made the reconciler 2 ms slower on two of them;
 * ``floor``: do the least that could do the job, bare: one inspect, one runtime write with its
   read-back, on sockets that are open already;
-* ``blind``: only take the event. The reconciler's own figures then tell what watching costs.
+* ``blind``: only take the event. The reconciler's own figures then tell what watching costs;
+* ``out``: the way out. Take the event of the stop signal, sleep until HAProxy logs that a
+  server enters drain, then ask for its table.
 
 All times are nanoseconds of the wall clock, which is the clock of the engine's ``timeNano``.
 """
@@ -32,6 +34,10 @@ PORT = 8000
 BARE_SERVERS = 64
 PLACEHOLDER = "127.255.255.254"
 GIVE_UP_SECONDS = 5.0
+NO_DRAIN_SECONDS = 0.5
+"""A reconciler that has not drained by now does not drain on a stop signal at all."""
+
+STOP_SIGNAL = 15
 
 
 def log_socket(runtime: Path) -> Path:
@@ -45,7 +51,7 @@ class ProberError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """One container: its start event and what followed, in nanoseconds of the wall clock."""
+    """One container: an event of it and what followed, in nanoseconds of the wall clock."""
 
     role: str
     container_id: str
@@ -56,9 +62,10 @@ class Sighting:
     inspected: int = 0
     """The inspect's answer was here (floor)."""
     ready: int = 0
-    """HAProxy's answer that shows the slot in rotation was here: never too early."""
+    """HAProxy's answer that shows the slot in rotation was here: never too early. On the
+    way out: that shows it in drain; 0 where it was not drained."""
     noticed: int = 0
-    """HAProxy's log line that made us ask was here (ours)."""
+    """HAProxy's log line that made us ask was here (ours, out)."""
     asked: int = 0
     """How often HAProxy was asked."""
     where: Ready | None = None
@@ -105,7 +112,7 @@ class Prober:
 def _serve(pipe: Connection, docker: str, runtime: Path, run: str) -> None:
     filters = {
         "type": ["container"],
-        "event": ["start"],
+        "event": ["start", "kill"],
         "label": [f"{RUN_LABEL}={run}"],
     }
     watch = _Watch(EventSocket(docker, filters), DockerSocket(docker), runtime)
@@ -114,11 +121,10 @@ def _serve(pipe: Connection, docker: str, runtime: Path, run: str) -> None:
             role = pipe.recv()
         except (EOFError, KeyboardInterrupt):
             return
-        before = watch.haproxy.ready("bench")
-        watch.log.forget()
+        watch.expect()
         pipe.send("expecting")
         try:
-            pipe.send(watch.see(role, before))
+            pipe.send(watch.see(role))
         except Exception as error:  # noqa: BLE001 - the other side raises it
             pipe.send(repr(error))
         if role == "floor":
@@ -139,13 +145,16 @@ class _Log:
             while True:
                 self._socket.recv(4096)
 
-    def wait_up(self) -> int:
-        """Return when a slot's leaving maintenance was logged, as nanoseconds."""
-        self._socket.settimeout(GIVE_UP_SECONDS)
+    def wait_for(self, words: bytes, timeout_seconds: float) -> int:
+        """Return when such a line about a slot was here, as nanoseconds.
+
+        Raises TimeoutError.
+        """
+        self._socket.settimeout(timeout_seconds)
         while True:
             line = self._socket.recv(4096)
             stamp = time.time_ns()
-            if b"Server bench/slot" in line and b" is UP" in line:
+            if b"Server bench/slot" in line and words in line:
                 return stamp
 
 
@@ -158,10 +167,18 @@ class _Watch:
         self._events = events
         self._engine = engine
         self._placed = 0
+        self._ready: frozenset[Ready] = frozenset()
+        self._draining: frozenset[str] = frozenset()
 
-    def see(self, role: str, before: frozenset[Ready]) -> Sighting:
-        """Wait for the start event and follow it as the role says."""
-        event, received = self._events.next()
+    def expect(self) -> None:
+        """Remember how it is before the event."""
+        self._ready = self.haproxy.ready("bench")
+        self._draining = self.haproxy.draining("bench")
+        self.log.forget()
+
+    def see(self, role: str) -> Sighting:
+        """Wait for the event and follow it as the role says."""
+        event, received = self._next("kill" if role == "out" else "start")
         known = {
             "role": role,
             "container_id": event["Actor"]["ID"],
@@ -169,15 +186,37 @@ class _Watch:
             "received": received,
         }
         if role == "ours":
-            return Sighting(**known, **self._until_ready(before))
+            return Sighting(**known, **self._until_ready())
+        if role == "out":
+            return Sighting(**known, **self._until_drained())
         if role == "floor":
             return Sighting(**known, **self._place(event["Actor"]["ID"]))
         return Sighting(**known)
 
-    def _until_ready(self, before: frozenset[Ready]) -> dict[str, Any]:
-        noticed = self.log.wait_up()
+    def _next(self, action: str) -> tuple[dict[str, Any], int]:
+        """Return the next start, or the next stop signal (not a removal's SIGKILL)."""
+        while True:
+            event, received = self._events.next()
+            signal = event["Actor"]["Attributes"].get("signal", str(STOP_SIGNAL))
+            if event["Action"] == action and signal == str(STOP_SIGNAL):
+                return event, received
+
+    def _until_drained(self) -> dict[str, Any]:
+        try:
+            noticed = self.log.wait_for(b" drain", NO_DRAIN_SECONDS)
+        except TimeoutError:
+            return {}
         for asked in range(1, 1000):
-            fresh = self.haproxy.ready("bench") - before
+            fresh = self.haproxy.draining("bench") - self._draining
+            stamp = time.time_ns()
+            if fresh:
+                return {"noticed": noticed, "ready": stamp, "asked": asked}
+        raise ProberError("haproxy logged a server as draining, and then reports none")
+
+    def _until_ready(self) -> dict[str, Any]:
+        noticed = self.log.wait_for(b" is UP", GIVE_UP_SECONDS)
+        for asked in range(1, 1000):
+            fresh = self.haproxy.ready("bench") - self._ready
             stamp = time.time_ns()
             if fresh:
                 (where,) = fresh

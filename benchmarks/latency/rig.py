@@ -125,14 +125,14 @@ class Daemon:
         spent = text.rpartition(")")[2].split()[11:13]
         return sum(map(int, spent)) / os.sysconf("SC_CLK_TCK")
 
-    def own_latencies(self) -> dict[str, float]:
-        """Return, by container name, the ``latency_ms`` that it logged itself."""
+    def own_latencies(self, verb: str) -> dict[str, float]:
+        """Return, by container name, the ``latency_ms`` it logged with "assigned ..."."""
         found = {}
         for line in self.log.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 entry = json.loads(line)
                 message = str(entry.get("message"))
-                if message.startswith("assigned ") and "latency_ms" in entry:
+                if message.startswith(f"{verb} ") and "latency_ms" in entry:
                     found[message.split(" ")[1]] = float(entry["latency_ms"])
         return found
 
@@ -194,6 +194,10 @@ class Containers:
     def start(self, container_id: str) -> None:
         """Start a container; the event comes before this returns."""
         self.engine.call("POST", f"/containers/{container_id}/start")
+
+    def signal_stop(self, container_id: str) -> None:
+        """Send SIGTERM, as a stop does first. `sleep` as process 1 does not heed it."""
+        self.engine.call("POST", f"/containers/{container_id}/kill?signal=SIGTERM")
 
     def remove(self, container_id: str) -> None:
         """Kill and remove a container."""

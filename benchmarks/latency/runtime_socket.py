@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 
 
+_DRAIN = 0x08
 _CONFIGURED_MAINT = 0x04
 """Set for ever on a server that the configuration calls disabled; says nothing of now."""
 
@@ -48,6 +49,10 @@ class RuntimeSocket:
         """Return the servers of a backend that are in rotation."""
         return ready_in(self.ask(f"show servers state {backend}")[0])
 
+    def draining(self, backend: str) -> frozenset[str]:
+        """Return the servers of a backend that are in drain, by name."""
+        return draining_in(self.ask(f"show servers state {backend}")[0])
+
     def close(self) -> None:
         """End the session."""
         self._socket.close()
@@ -63,3 +68,13 @@ def ready_in(state: str) -> frozenset[Ready]:
         if int(row[_ADMIN]) & ~_CONFIGURED_MAINT == 0:
             found.add(Ready(row[3], row[_ADDRESS], row[_PORT]))
     return frozenset(found)
+
+
+def draining_in(state: str) -> frozenset[str]:
+    """Return who an administrator has put in drain."""
+    rows = [line.split(" ") for line in state.splitlines()]
+    return frozenset(
+        row[3]
+        for row in rows
+        if len(row) > _PORT and row[_ADMIN].isdigit() and int(row[_ADMIN]) & _DRAIN
+    )

@@ -17,6 +17,7 @@ from prober import Sighting
 
 MEDIAN_TARGET_MS = 6.0
 P99_TARGET_MS = 25.0
+DRAIN_MEDIAN_TARGET_MS = 3.0
 COLUMNS = ("n", "min", "q1", "median", "q3", "p95", "p99", "max")
 
 
@@ -28,8 +29,10 @@ class Row:
     values: Sequence[float]
 
     def figures(self) -> dict[str, float]:
-        """Return the table's columns."""
+        """Return the table's columns; only ``n`` where there are no values."""
         ordered = sorted(self.values)
+        if not ordered:
+            return {"n": 0}
         return {
             "n": len(ordered),
             "min": ordered[0],
@@ -68,16 +71,40 @@ def rows(seen: Sequence[Sighting]) -> dict[str, Row]:
 
 
 def own_rows(
-    seen: Sequence[Sighting], names: Mapping[str, str], logged: Mapping[str, float]
+    seen: Sequence[Sighting],
+    names: Mapping[str, str],
+    *,
+    assigned: Mapping[str, float],
+    drained: Mapping[str, float],
 ) -> dict[str, Row]:
-    """Return what the reconciler logged itself, for watched and unwatched containers."""
+    """Return what the reconciler logged itself, and the way out beside it.
+
+    The rows of the way out are there even if it never drained: they are empty then.
+    """
     found = {}
     for role, note in (("ours", "own log"), ("blind", "own log, unwatched")):
-        ids = [one.container_id for one in seen if one.role == role]
-        values = [logged[names[id_]] for id_ in ids if names[id_] in logged]
+        values = _logged(seen, role, names, assigned)
         if values:
             found[f"{role}_own_log"] = Row(name=f"reconciler's {note}", values=values)
+    out = [one for one in seen if one.role == "out"]
+    seen_out = _row("way out: stop signal -> slot in drain", out, "event", "ready")
+    found["out"] = seen_out or Row(
+        name="way out: stop signal -> slot in drain", values=()
+    )
+    found["out_own_log"] = Row(
+        name="  reconciler's own log", values=_logged(seen, "out", names, drained)
+    )
     return found
+
+
+def _logged(
+    seen: Sequence[Sighting],
+    role: str,
+    names: Mapping[str, str],
+    logged: Mapping[str, float],
+) -> list[float]:
+    ids = [one.container_id for one in seen if one.role == role]
+    return [logged[names[id_]] for id_ in ids if names[id_] in logged]
 
 
 def _row(name: str, seen: Sequence[Sighting], first: str, last: str) -> Row | None:
@@ -89,19 +116,25 @@ def _row(name: str, seen: Sequence[Sighting], first: str, last: str) -> Row | No
 
 def table(found: Iterable[Row]) -> str:
     """Return the table as text, in milliseconds."""
-    lines = [f"{'milliseconds':34}" + "".join(f"{name:>9}" for name in COLUMNS)]
+    lines = [f"{'milliseconds':38}" + "".join(f"{name:>9}" for name in COLUMNS)]
     for row in found:
         figures = row.figures()
         cells = [f"{figures['n']:9.0f}"]
-        cells += [f"{figures[name]:9.2f}" for name in COLUMNS[1:]]
-        lines.append(f"{row.name:34}" + "".join(cells))
+        cells += [
+            f"{figures[name]:9.2f}" if name in figures else f"{'-':>9}"
+            for name in COLUMNS[1:]
+        ]
+        lines.append(f"{row.name:38}" + "".join(cells))
     return "\n".join(lines)
 
 
-def verdicts(ours: Row) -> list[tuple[str, bool]]:
-    """Return each target, as a sentence, and whether it was met."""
+def verdicts(ours: Row, out: Row) -> list[tuple[str, bool]]:
+    """Return each target, as a sentence, and whether it was met.
+
+    Nothing is said of the way out where nothing was drained.
+    """
     figures = ours.figures()
-    return [
+    judged = [
         (
             f"median {figures['median']:.2f} ms, target {MEDIAN_TARGET_MS:g} ms",
             figures["median"] <= MEDIAN_TARGET_MS,
@@ -111,6 +144,13 @@ def verdicts(ours: Row) -> list[tuple[str, bool]]:
             figures["p99"] <= P99_TARGET_MS,
         ),
     ]
+    if out.values:
+        middle = median(out.values)
+        sentence = (
+            f"way out: median {middle:.2f} ms, target {DRAIN_MEDIAN_TARGET_MS:g} ms"
+        )
+        judged.append((sentence, middle <= DRAIN_MEDIAN_TARGET_MS))
+    return judged
 
 
 def machine() -> dict[str, Any]:

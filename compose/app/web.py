@@ -15,7 +15,6 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import FrameType
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -101,14 +100,14 @@ def main() -> None:
     """Serve until SIGTERM, then end in order."""
     server = Server(("", int(os.environ.get("PORT", "8000"))), Handler)
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    # Waited for, not caught: a signal that the kernel gives to one of the other threads would
+    # not wake this one, and the container would be killed when its grace period is over.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"{HOSTNAME} serves on port {server.server_address[1]}", flush=True)
-    stopping.wait()
+    signal.sigwait(signals)
+    stopping.set()
     # Not all at the same instant where several stop: whoever meets one that is gone then
     # finds one that is not at the next try.
     time.sleep(GRACE_SECONDS * random.uniform(1, 4))  # noqa: S311 - no secret

@@ -80,7 +80,7 @@ async def run_daemon(settings: Settings) -> None:
     claims = ClaimTable(find_context({}))
     workers = [
         Worker(
-            RuntimeProxy(address),
+            RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds),
             claims,
             rules_for=rules_for(settings),
             settings=WorkerSettings(

@@ -24,6 +24,8 @@ class Settings:
     haproxy: tuple[str, ...] = (DEFAULT_HAPROXY,)
     """Runtime sockets, each of one HAProxy: unix:///PATH, tcp://HOST:PORT or
     master+unix:///PATH."""
+    haproxy_timeout_seconds: float = 5.0
+    """How long HAProxy may be silent in the middle of an exchange."""
     docker: str | None = None
     """The engine, as in DOCKER_HOST; None takes the environment's, else the usual socket."""
     projects: tuple[str, ...] = ()

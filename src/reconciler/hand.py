@@ -9,6 +9,7 @@ its weight is an operator's hold, until they say ready or the container goes
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -70,10 +71,13 @@ def places(world: World, target: str) -> list[Place]:
     A container is named by its name or the start of its id, and may have a slot in several
     backends and in several HAProxies. Raises TargetError.
     """
+    _require_a_reading(world)
     backend, separator, slot = target.partition("/")
     if separator:
         return _places_of_slot(world, ServerRef(backend, slot))
     found = [place for place in _all_places(world) if _is_named(place.tenant, target)]
+    # As docker has it: a name comes before the beginning of somebody else's id.
+    found = [p for p in found if p.tenant and p.tenant.container == target] or found
     if found:
         ids = {p.tenant.container_id for p in found if p.tenant}
         if len(ids) > 1:
@@ -89,6 +93,13 @@ def places(world: World, target: str) -> list[Place]:
         f"no slot has a container {target}: see `reconciler slots`, or "
         f"`reconciler explain {target}` for the reason"
     )
+
+
+def _require_a_reading(world: World) -> None:
+    """Raise the first HAProxy's own error where none could be read."""
+    errors = [proxy.error for proxy in world.proxies if proxy.observed is None]
+    if errors and errors[0] is not None and len(errors) == len(world.proxies):
+        raise errors[0]
 
 
 def _places_of_slot(world: World, ref: ServerRef) -> list[Place]:
@@ -243,23 +254,23 @@ async def wait(
 ) -> None:
     """Return when the last session has gone; for ready, when HAProxy calls it up.
 
-    ``tell`` is called after every look. Raises HandError after ``seconds`` (None: never).
+    ``tell`` is called after every look, of which there is one at least. Raises HandError
+    after ``seconds`` (None: never), or where what should be ready has gone.
     """
     clients = {place.haproxy: RuntimeProxy(place.haproxy) for place in chosen}
-    seen: list[Watched] = []
+    now = asyncio.get_running_loop().time
+    deadline = math.inf if seconds is None else now() + seconds
     try:
-        async with asyncio.timeout(seconds):
-            while True:
-                seen = [await _watched(clients[p.haproxy], p) for p in chosen]
-                tell(seen)
-                if all(_is_done(one, wanted) for one in seen):
-                    return
-                await asyncio.sleep(POLL_SECONDS)
-    except TimeoutError as error:
-        left = "; ".join(
-            _undone(one, wanted) for one in seen if not _is_done(one, wanted)
-        )
-        raise HandError(f"not so after {seconds:g} s: {left}") from error
+        while True:
+            seen = [await _watched(clients[p.haproxy], p) for p in chosen]
+            tell(seen)
+            undone = [one for one in seen if not _is_done(one, wanted)]
+            if not undone:
+                return
+            if now() >= deadline:
+                left = "; ".join(_undone(one, wanted) for one in undone)
+                raise HandError(f"not so after {seconds:g} s: {left}")
+            await asyncio.sleep(min(POLL_SECONDS, deadline - now()))
     finally:
         for client in clients.values():
             await client.aclose()
@@ -285,6 +296,8 @@ async def _watched(proxy: RuntimeProxy, place: Place) -> Watched:
 
 def _is_done(one: Watched, wanted: AdminState) -> bool:
     if wanted is AdminState.READY:
+        if one.has_left:
+            raise HandError(f"{one.place} has gone before it was up")
         return one.is_up
     return one.has_left or one.sessions == 0
 
@@ -292,4 +305,9 @@ def _is_done(one: Watched, wanted: AdminState) -> bool:
 def _undone(one: Watched, wanted: AdminState) -> str:
     if wanted is AdminState.READY:
         return f"{one.place} is not up: look at its check with `reconciler slots`"
-    return f"{one.place} still has {one.sessions} sessions"
+    return f"{one.place} still has {counted(one.sessions)}"
+
+
+def counted(sessions: int) -> str:
+    """Return a number of sessions in words."""
+    return "1 session" if sessions == 1 else f"{sessions} sessions"

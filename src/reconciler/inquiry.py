@@ -93,7 +93,10 @@ async def read_world(settings: Settings) -> World:
 
     Raises ConfigError for wrong settings.
     """
-    proxies = [RuntimeProxy(address) for address in settings.haproxy]
+    proxies = [
+        RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
+        for address in settings.haproxy
+    ]
     engine = Engine(settings.docker)
     find_context = context_for(settings, own_container_id())
     try:
@@ -137,9 +140,7 @@ async def _containers(engine: Engine) -> list[Container] | DiscoveryError:
 async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container]:
     """Mark who is about to end, by the signals the engine remembers."""
     now, stops = await engine.now(), Stops()
-    for event in await engine.past_events(
-        since=now - REACH_BACK_SECONDS, until=now + 1
-    ):
+    for event in await engine.past_events(since=now - REACH_BACK_SECONDS, until=now):
         stops.note(event, event.at)
     marked = []
     for container in listed:

@@ -3,10 +3,15 @@
 A pass decides nothing by itself (the planner does) and remembers nothing (HAProxy does). A
 refused action ends what was planned for its slot and nothing else. Where the conversation
 with HAProxy breaks, the error goes to the caller, who observes before the next pass.
+
+Actions of one phase travel together, so HAProxy may have done what stands behind the one
+it refused. Such a slot could look like an operator's hold (out of rotation with a weight
+above 0), and nobody would ever finish it: it gets our signature, weight 0, at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,11 +24,16 @@ from reconciler.core.model import (
     Server,
     ServerRef,
     SetHealthDown,
+    SetWeight,
     Unplaced,
 )
 from reconciler.errors import RuntimeSocketError
 from reconciler.ports import Proxy
 
+
+SIGN_ATTEMPTS = 10
+"""A HAProxy that refuses one command in passing is asked again; one that always does is not
+asked for ever."""
 
 Tables = MutableMapping[str, dict[str, Server]]
 """Backends by name, servers by name: the loop's own copy of what HAProxy has."""
@@ -74,6 +84,8 @@ async def carry_out(
         if actions:
             results = await proxy.apply(actions)
             _take_in(progress, actions, results, tables, clock())
+            half_done = _half_done(actions, results)
+            progress.commands += await _sign(half_done, proxy, tables)
     return Outcome(
         plan=plan,
         changes=tuple(c for c in plan.changes if c.ref not in progress.failed),
@@ -102,3 +114,35 @@ def _take_in(
             servers = tables[action.ref.backend]
             server = servers[action.ref.server]
             servers[action.ref.server] = server_after(server, action, now=now)
+
+
+def _half_done(
+    actions: Sequence[Action], results: Sequence[RuntimeSocketError | None]
+) -> list[ServerRef]:
+    """Return the slots of which an action was done after another had been refused."""
+    refused: set[ServerRef] = set()
+    found: dict[ServerRef, None] = {}
+    for action, error in zip(actions, results, strict=True):
+        if error is not None:
+            refused.add(action.ref)
+        elif action.ref in refused and not isinstance(action, ConfirmAddress):
+            found[action.ref] = None
+    return list(found)
+
+
+async def _sign(refs: Sequence[ServerRef], proxy: Proxy, tables: Tables) -> int:
+    """Set weight 0, so that the next pass knows the slots' state for our own doing.
+
+    Returns how many slots got it.
+    """
+    left = list(refs)
+    for _ in range(SIGN_ATTEMPTS):
+        if not left:
+            break
+        results = await proxy.apply([SetWeight(ref, 0) for ref in left])
+        answered = list(zip(left, results, strict=True))
+        for ref in [ref for ref, error in answered if error is None]:
+            server = tables[ref.backend][ref.server]
+            tables[ref.backend][ref.server] = dataclasses.replace(server, weight=0)
+        left = [ref for ref, error in answered if error is not None]
+    return len(refs) - len(left)

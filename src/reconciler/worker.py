@@ -9,6 +9,7 @@ another, so a dead HAProxy delays nobody.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import random
 from collections.abc import Callable
@@ -209,19 +210,24 @@ class Worker:
     async def _wait(self, resync_at: float) -> None:
         """Wait for a wakeup, an alarm, the next resync, or another process."""
         now = asyncio.get_running_loop().time
-        while not self._wakeup.is_set() and now() < resync_at:
-            alarm_at = self._alarms.next()
-            until = min(now() + WATCH_SECONDS, alarm_at, resync_at)
+        watch_at = now() + WATCH_SECONDS
+        while now() < resync_at:
+            self._ring(now())
+            if self._has_rung or self._wakeup.is_set():
+                return
+            until = min(watch_at, self._alarms.next(), resync_at)
             await self._sleep(until - now())
-            if self._wakeup.is_set():
-                return
-            if now() >= alarm_at:
-                look, read = self._alarms.take(now())
-                self._dirty |= look
-                self._to_read |= read
-                self._has_rung = True
-                return
-            await self._look_at_process()
+            if now() >= watch_at and not self._wakeup.is_set():
+                await self._look_at_process()
+                watch_at = now() + WATCH_SECONDS
+
+    def _ring(self, now: float) -> None:
+        """Put what the alarms are for into the next pass, however busy the worker is."""
+        if now >= self._alarms.next():
+            look, read = self._alarms.take(now)
+            self._dirty |= look
+            self._to_read |= read
+            self._has_rung = True
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep until a wakeup, at most some seconds."""
@@ -304,6 +310,7 @@ class Worker:
             planned = self._planned(scope)
         clock = asyncio.get_running_loop().time
         outcome = await carry_out(planned, self._proxy, status.tables, clock)
+        self._forget_connections(counted)
         self._note_unplaced(outcome, scope)
         self._note_alarms(outcome, scope, clock())
         status.generation = self._claims.generation
@@ -370,6 +377,15 @@ class Worker:
         status.process = observed.process
         if self._session_watch is None or self._session_watch.done():
             self._session_watch = asyncio.create_task(self._watch_session())
+
+    def _forget_connections(self, backends: set[str]) -> None:
+        """Connections were read for this pass: in the next one they are others."""
+        tables = self.status.tables
+        for backend in backends & tables.keys():
+            tables[backend] = {
+                name: dataclasses.replace(server, connections=None)
+                for name, server in tables[backend].items()
+            }
 
     def _note_unplaced(self, outcome: Outcome, scope: set[str | None] | None) -> None:
         by_backend: dict[str, list[Unplaced]] = {}

@@ -70,7 +70,6 @@ def free_slot(
         weight=1,
         initial_weight=1,
         has_check=has_check,
-        connections=0,
     )
 
 

@@ -13,7 +13,8 @@ from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import Container, Process
 from reconciler.core.placement import Context
-from reconciler.core.plan import Rules
+from reconciler.core.plan import DRAIN_SECONDS, Rules
+from reconciler.haproxy.versions import reuse_needs_idle
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
 from reconciler.worker import PassReport, Worker, WorkerSettings, WorkerStatus
@@ -66,7 +67,7 @@ class Loop:
         self,
         *proxies: FakeProxy,
         resync_seconds: float = 30.0,
-        reuse_needs_idle: bool = False,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self.proxies = proxies
         self.reporter = RecordingReporter()
@@ -74,8 +75,11 @@ class Loop:
         self.claims = ClaimTable(Context())
         reporters = Reporters(LogReporter(), self.metrics, self.reporter)
 
-        def rules_for(_: Process) -> Rules:
-            return Rules(reuse_needs_idle=reuse_needs_idle)
+        def rules_for(process: Process) -> Rules:
+            return Rules(
+                reuse_needs_idle=reuse_needs_idle(process.release),
+                drain_seconds=drain_seconds,
+            )
 
         self.workers = [
             Worker(
@@ -112,13 +116,11 @@ async def looping(
     *proxies: FakeProxy,
     containers: tuple[Container, ...] = (),
     resync_seconds: float = 30.0,
-    reuse_needs_idle: bool = False,
+    drain_seconds: float = DRAIN_SECONDS,
     is_informed: bool = True,
 ) -> AsyncIterator[Loop]:
     """Run a loop for the length of a block; Docker was read and has these containers."""
-    loop = Loop(
-        *proxies, resync_seconds=resync_seconds, reuse_needs_idle=reuse_needs_idle
-    )
+    loop = Loop(*proxies, resync_seconds=resync_seconds, drain_seconds=drain_seconds)
     loop.start(*containers)
     task = asyncio.create_task(loop.controller.run())
     try:

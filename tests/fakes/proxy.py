@@ -16,6 +16,7 @@ from reconciler.core.model import (
     Process,
     Server,
     ServerRef,
+    ShutdownSessions,
 )
 from reconciler.errors import (
     CommandRejectedError,
@@ -23,6 +24,7 @@ from reconciler.errors import (
     RemoteProtocolError,
     RuntimeSocketError,
 )
+from reconciler.haproxy.versions import reuse_needs_idle
 
 
 WAIT_SECONDS = 10.0
@@ -34,7 +36,9 @@ class FakeProxy:
     ``observed`` has the scope of every observe (None: everything), ``writes`` every action
     that changed something. ``refuses`` picks actions to refuse; ``break_after`` is how many
     more actions are done before the conversation breaks; ``is_dead`` refuses every
-    connection; ``gate`` cleared makes every call wait.
+    connection; ``gate`` cleared makes every call wait. Like HAProxy's tables, those in
+    memory tell no connections: ``connections`` has them, for whoever asks, and ``counted``
+    the scope of every observe that asked.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class FakeProxy:
         self.tables = free_tables(slots, backends=backends)
         self.worker = worker(1, version=version)
         self.observed: list[frozenset[str] | None] = []
+        self.counted: list[frozenset[str] | None] = []
+        self.connections: dict[ServerRef, int] = {}
         self.writes: list[Action] = []
         self.batches = 0
         self.process_asked = 0
@@ -114,12 +120,24 @@ class FakeProxy:
         *,
         with_connections: bool | None = None,
     ) -> Observed:
-        """Read the tables."""
-        del with_connections
-        self.observed.append(None if backends is None else frozenset(backends))
+        """Read the tables; None reads connections where the version needs that."""
+        scope = None if backends is None else frozenset(backends)
+        self.observed.append(scope)
+        if with_connections is None:
+            with_connections = reuse_needs_idle(self.worker.release)
+        if with_connections:
+            self.counted.append(scope)
         await self._reach()
         found: Mapping[str, Mapping[str, Server]] = {
-            name: dict(servers)
+            name: {
+                server.ref.server: dataclasses.replace(
+                    server,
+                    connections=self.connections.get(server.ref, 0)
+                    if with_connections
+                    else None,
+                )
+                for server in servers.values()
+            }
             for name, servers in self.tables.items()
             if backends is None or name in backends
         }
@@ -153,6 +171,8 @@ class FakeProxy:
                 )
             )
         servers[action.ref.server] = server_after(server, action)
+        if isinstance(action, ShutdownSessions):
+            self.connections.pop(action.ref, None)
         self.writes.append(action)
         return None
 

@@ -38,7 +38,7 @@ class RecordingSink:
         is_resync: bool,
     ) -> None:
         """Remember the changes."""
-        assert is_resync is (at is None)
+        assert at is None or not is_resync
         self.changes.append((dict(changes), is_resync))
         for container_id, container in changes.items():
             if container is not None:

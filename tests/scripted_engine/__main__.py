@@ -2,8 +2,8 @@
 
 It obeys the lines of its standard input, and ends with it: ``run NAME [LABEL=VALUE …]``,
 ``stop|kill|die|pause|unpause|restart|remove NAME``, ``health NAME STATUS``,
-``rename NAME NEW``, ``connect|disconnect NAME NETWORK``, ``end-streams``,
-``restart-engine``, ``list``.
+``rename NAME NEW``, ``connect|disconnect NAME NETWORK``, ``jump-clock SECONDS``,
+``end-streams``, ``restart-engine``, ``list``.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def verbs(engine: ScriptedEngine) -> dict[str, Callable[..., Any]]:
         "run": lambda name, *labels: engine.run(
             name, labels=dict(each.split("=", 1) for each in labels)
         ),
+        "jump-clock": lambda seconds: engine.jump_clock(float(seconds)),
         "end-streams": engine.events.end,
         "list": lambda: show(engine),
     }

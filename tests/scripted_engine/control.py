@@ -7,9 +7,9 @@ written to every open stream.
 
 from __future__ import annotations
 
-import time
 from typing import Unpack
 
+from tests.scripted_engine.clock import Clock
 from tests.scripted_engine.events import EventLog
 from tests.scripted_engine.model import (
     Addresses,
@@ -38,7 +38,8 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self.events = EventLog()
+        self.clock = Clock()
+        self.events = EventLog(self.clock)
         self.networks: dict[str, Network] = {}
         self._by_id: dict[str, ScriptedContainer] = {}
         self._by_name: dict[str, ScriptedContainer] = {}
@@ -85,7 +86,7 @@ class Control:
             name=name,
             image=options.get("image", "scripted:1"),
             labels=dict(options.get("labels", {})),
-            created_ns=time.time_ns(),
+            created_ns=self.clock.now_ns(),
             ports=port_names(options.get("ports", (8000,))),
             published=dict(options.get("published", {})),
             networks={each: _addresses(given) for each, given in networks.items()},
@@ -106,7 +107,7 @@ class Control:
         """Start a created or stopped container: network connects, then ``start``."""
         container = self.find(ref)
         container.state, container.exit_code = "running", 0
-        container.started_ns = time.time_ns()
+        container.started_ns = self.clock.now_ns()
         if container.health is not None:
             container.health = health or "starting"
         for network in container.networks:
@@ -141,7 +142,7 @@ class Control:
         """End its process: ``die``, then a disconnect from each network."""
         container = self.find(ref)
         container.state, container.exit_code = "exited", exit_code
-        container.finished_ns = time.time_ns()
+        container.finished_ns = self.clock.now_ns()
         self._emit(container, "die", exitCode=str(exit_code))
         for network in container.networks:
             self._emit_network(container, network, "disconnect")
@@ -239,6 +240,11 @@ class Control:
             self.kill(container)
         del self._by_id[container.id], self._by_name[container.name]
         self._emit(container, "destroy")
+
+    def jump_clock(self, seconds: float) -> None:
+        """Set the engine's clock forward or back: stamps after a jump back are older."""
+        self.clock.jump(seconds)
+        self.events.forget_order()
 
     def next_address(self) -> str:
         """Return a loopback address that no container of this engine was given yet."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
@@ -135,6 +134,8 @@ class ScriptedEngine(Control):
             answer = Answer.error(rule.status, rule.message)
         else:
             answer = answer_to(self, request)
+        if rule is not None and rule.fault is Fault.STALE:
+            await asyncio.sleep(rule.seconds)
         head, body = answer.encode()
         is_cut = rule is not None and rule.fault is Fault.CUT
         is_head = request.method == "HEAD"
@@ -174,7 +175,7 @@ class ScriptedEngine(Control):
         if since:
             self.events.replay(stream, _nano(since), until_nano)
         self.events.join(stream)
-        left = None if until_nano is None else (until_nano - time.time_ns()) / 1e9
+        left = None if until_nano is None else (until_nano - self.clock.now_ns()) / 1e9
         gone = asyncio.create_task(reader.read(1))
         over = asyncio.create_task(stream.over.wait())
         try:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.scripted_engine.clock import Clock
 from tests.scripted_engine.filters import Filters
 
 
@@ -89,10 +89,12 @@ class EventLog:
     """Emits events to every stream, and remembers the last 256.
 
     Faults act on what the streams get; the buffer always has every event, as in the real
-    engine, which drops events only for a slow client.
+    engine, which drops events only for a slow client. ``hits`` counts what went wrong.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.hits: Counter[str] = Counter()
         self.emitted: deque[Event] = deque(maxlen=REPLAYED)
         self.streams: set[Stream] = set()
         self._joined = asyncio.Event()
@@ -121,8 +123,8 @@ class EventLog:
         *,
         image: str = "",
     ) -> Event:
-        """Make an event now and send it. Times strictly increase."""
-        self._last_nano = max(time.time_ns(), self._last_nano + 1)
+        """Make an event now and send it. Times strictly increase, but for a clock that jumps."""
+        self._last_nano = max(self._clock.now_ns(), self._last_nano + 1)
         event = Event(
             kind=kind,
             action=action,
@@ -142,6 +144,11 @@ class EventLog:
                 continue
             if until_nano is None or event.time_nano <= until_nano:
                 stream.send(event)
+
+    def repeat(self, count: int) -> None:
+        """Deliver the last ``count`` events once more, as old as they are."""
+        for event in list(self.emitted)[-count:]:
+            self._send(event)
 
     def drop(self, count: int) -> None:
         """Do not deliver the next ``count`` events."""
@@ -176,6 +183,16 @@ class EventLog:
         for stream in self.streams:
             stream.end(is_clean=is_clean)
 
+    def behave(self) -> None:
+        """End every fault: nothing is lost or doubled any more, and streams catch up."""
+        self._to_drop = self._to_double = 0
+        self.release()
+        self.resume()
+
+    def forget_order(self) -> None:
+        """Let the next event be older than the last, as after a clock was set back."""
+        self._last_nano = 0
+
     def forget(self) -> None:
         """Empty the buffer, as an engine that has just started."""
         self.emitted.clear()
@@ -183,14 +200,17 @@ class EventLog:
     def _deliver(self, event: Event) -> None:
         if self._to_drop:
             self._to_drop -= 1
+            self.hits["drop"] += 1
         elif self._held is not None:
             self._held.append(event)
+            self.hits["hold"] += 1
         else:
             self._send(event)
 
     def _send(self, event: Event) -> None:
         copies = 2 if self._to_double else 1
         self._to_double -= copies - 1
+        self.hits["double"] += copies - 1
         for stream in list(self.streams):
             for _ in range(copies):
                 stream.send(event)

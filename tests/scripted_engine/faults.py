@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+from collections import Counter
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -13,6 +14,7 @@ class Fault(enum.Enum):
 
     FAIL = "answered with an error status"
     DELAY = "answered late"
+    STALE = "answered at once, and the answer comes late"
     STALL = "accepted and never answered"
     CUT = "the connection closes in the middle of the body"
 
@@ -41,10 +43,12 @@ class Rule:
 class Faults:
     """The rules in force. ``path`` is a shell pattern on the path without its version.
 
-    ``count`` is how many requests are hit, None for all until ``clear``.
+    ``count`` is how many requests are hit, None for all until ``clear``; ``hits`` counts
+    them by the fault.
     """
 
     def __init__(self) -> None:
+        self.hits: Counter[Fault] = Counter()
         self._rules: list[Rule] = []
 
     def fail(
@@ -67,6 +71,12 @@ class Faults:
             Rule(fault=Fault.DELAY, path=path, remaining=count, seconds=seconds)
         )
 
+    def stale(self, path: str = "*", *, seconds: float, count: int | None = 1) -> None:
+        """Make the answer now and send it this much later: what it says may be over."""
+        self._rules.append(
+            Rule(fault=Fault.STALE, path=path, remaining=count, seconds=seconds)
+        )
+
     def stall(self, path: str = "*", *, count: int | None = 1) -> None:
         """Accept, and answer only after ``clear``."""
         self._rules.append(Rule(fault=Fault.STALL, path=path, remaining=count))
@@ -83,4 +93,7 @@ class Faults:
 
     def take(self, path: str) -> Rule | None:
         """Return the first rule that hits this request, counted as used."""
-        return next((rule for rule in self._rules if rule.takes(path)), None)
+        taken = next((rule for rule in self._rules if rule.takes(path)), None)
+        if taken is not None:
+            self.hits[taken.fault] += 1
+        return taken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 from tests.scripted_engine import views
@@ -45,7 +44,7 @@ def _version(_control: Control, _request: Request) -> Answer:
 
 
 def _info(control: Control, _request: Request) -> Answer:
-    return Answer.json(views.info(control.containers, time.time_ns()))
+    return Answer.json(views.info(control.containers, control.clock.now_ns()))
 
 
 def _networks(control: Control, _request: Request) -> Answer:
@@ -63,7 +62,7 @@ def _inspect(control: Control, request: Request) -> Answer:
 def _list(control: Control, request: Request) -> Answer:
     filters = Filters.parse(request.query.get("filters", ""), LIST_FILTERS)
     is_all = request.query.get("all", "").lower() in {"1", "true"}
-    now_ns = time.time_ns()
+    now_ns = control.clock.now_ns()
     listed = (
         _listed(control, container, now_ns)
         for container in control.containers

@@ -7,6 +7,7 @@ folder). Everything listens on 127.0.0.1 or in a temporary folder, and is gone a
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -39,15 +40,19 @@ def binary(version: str) -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return TCP ports of 127.0.0.1 that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Return TCP ports of 127.0.0.1 that nobody listens on, all different.
+
+    They are below the range that outgoing connections take theirs from: a port found free
+    there may be one's own client's a moment later.
+    """
+    found: list[int] = []
+    for port in random.sample(range(20000, 32000), 200):
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"there are no {count} free ports between 20000 and 32000")
 
 
 class HaproxyProcess:

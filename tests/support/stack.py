@@ -75,10 +75,16 @@ class Stack:
     """One Compose project on one engine. As a context manager: up on entry, gone on exit."""
 
     def __init__(
-        self, engine: Engine, folder: Path, *, override: str | None = None
+        self,
+        engine: Engine,
+        folder: Path,
+        *,
+        override: str | None = None,
+        file: Path = COMPOSE_FILE,
+        purpose: str = "e2e",
     ) -> None:
         self.engine = engine
-        self.project = f"e2e-{uuid.uuid4().hex[:8]}"
+        self.project = f"{purpose}-{uuid.uuid4().hex[:8]}"
         self.http_port, self.tcp_port, self.stats_port = free_ports(3)
         self._environment: Mapping[str, str] = {
             **engine.environment,
@@ -87,8 +93,10 @@ class Stack:
             "TCP_PORT": str(self.tcp_port),
             "STATS_PORT": str(self.stats_port),
         }
-        self._files = [str(COMPOSE_FILE)]
-        for name, text in (("probe", _PROBE), ("override", override)):
+        self._files = [str(file)]
+        # Another file's services may have no runtime socket to ask.
+        probe = _PROBE if file == COMPOSE_FILE else None
+        for name, text in (("probe", probe), ("override", override)):
             if text:
                 path = folder / f"{name}-{self.project}.yaml"
                 path.write_text(text)

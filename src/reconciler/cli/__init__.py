@@ -185,6 +185,9 @@ async def _world_and_container(
     found = None
     if world.engine_error is None:
         found = await find_container(settings, name)
+    if found is not None:
+        # Where it runs the list was read with its signals, which an inspect does not tell.
+        found = world.claims.containers.get(found.id, found)
     return world, found
 
 

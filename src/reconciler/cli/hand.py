@@ -15,7 +15,7 @@ from reconciler.cli.options import AS_JSON, with_settings
 from reconciler.cli.render import Progress
 from reconciler.config import Settings
 from reconciler.core.model import AdminState
-from reconciler.hand import Place, change, places, wait
+from reconciler.hand import Place, change, counted, places, wait
 from reconciler.inquiry import read_world
 
 
@@ -100,7 +100,8 @@ def maint(
 ) -> None:
     """Take TARGET out of rotation and stop HAProxy's checks of it.
 
-    As `drain`, but sessions that stick to a server go elsewhere, too.
+    TARGET is BACKEND/SLOT, or a container's name or id. As `drain`, but sessions that
+    stick to a server go elsewhere, too.
     """
     _move(settings, target, AdminState.MAINT, wait_seconds, as_json=as_json)
 
@@ -119,7 +120,7 @@ def _move(
         return
     for one in moved:
         done = "" if one.was_changed else " already"
-        left = "" if one.sessions is None else f"; {one.sessions} sessions"
+        left = "" if one.sessions is None else f"; {counted(one.sessions)}"
         click.echo(f"{one.place}: {wanted.value}{done}{left}")
 
 

@@ -93,6 +93,7 @@ def _port(text: str) -> int | None:
 
 KEYS: Mapping[str, str] = {
     "haproxy": "haproxy",
+    "haproxy-timeout": "haproxy_timeout_seconds",
     "docker": "docker",
     "project": "projects",
     "network": "network",
@@ -108,7 +109,8 @@ KEYS: Mapping[str, str] = {
 """Keys of the configuration file, and the settings they are."""
 
 _REPEATABLE = frozenset({"haproxy", "projects", "backend_ports"})
-_TEXT = frozenset(KEYS.values()) - _REPEATABLE - {"resync_seconds", "drain_seconds"}
+_NUMBERS = frozenset({"haproxy_timeout_seconds", "drain_seconds", "resync_seconds"})
+_TEXT = frozenset(KEYS.values()) - _REPEATABLE - _NUMBERS
 
 
 def _read_config(
@@ -169,6 +171,16 @@ _OPTIONS = (
         envvar="RECONCILER_HAPROXY",
         help="A HAProxy's runtime socket: unix:///PATH, tcp://HOST:PORT or "
         "master+unix:///PATH. Repeat for several.",
+    ),
+    click.option(
+        "--haproxy-timeout",
+        "haproxy_timeout_seconds",
+        type=click.FloatRange(min=0.1, max=60),
+        default=5.0,
+        show_default=True,
+        envvar="RECONCILER_HAPROXY_TIMEOUT",
+        metavar="SECONDS",
+        help="How long HAProxy may be silent in the middle of an exchange.",
     ),
     click.option(
         "--docker",

@@ -16,7 +16,7 @@ from reconciler.core.explain import Step
 from reconciler.core.model import Change, Unplaced
 from reconciler.core.view import FREE, SlotRow
 from reconciler.doctor import Finding, Verdict
-from reconciler.hand import Watched
+from reconciler.hand import Watched, counted
 
 
 _STYLES = {
@@ -151,7 +151,7 @@ class Progress:
             return
         for one in seen:
             if before.get((one.place.haproxy, one.place.ref)) != one.sessions:
-                self._stream.write(f"{one.place}: {one.sessions} sessions\n")
+                self._stream.write(f"{one.place}: {counted(one.sessions)}\n")
 
 
 def print_steps(out: Console, title: str, steps: Iterable[Step]) -> None:

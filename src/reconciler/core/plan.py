@@ -184,9 +184,20 @@ def _plan_backend(
     displaced = {slot.ref: endpoint for slot, endpoint in leaving if slot.ref in taken}
     for slot, endpoint in zip(found.slots, newcomers, strict=False):
         _assign(draft, slot, endpoint, displaced.get(slot.ref))
-    for slot in strays:
-        if slot.ref not in taken:
-            _release(draft, slot)
+    left = [slot for slot in strays if slot.ref not in taken]
+    homeless = []
+    for endpoint in displaced.values():
+        # It may live twice; then the other slot is its home, as after a crash half-way.
+        place = (endpoint.address, endpoint.port)
+        homes = [slot for slot in left if (slot.address, slot.port) == place]
+        if homes:
+            home = min(homes, key=_keeper_rank)
+            left.remove(home)
+            _keep(draft, home, endpoint)
+        else:
+            homeless.append(endpoint)
+    for slot in left:
+        _release(draft, slot)
     left_out = newcomers[len(found.slots) :]
     if left_out and found.is_unknown:
         draft.wants_connections.add(backend)
@@ -195,7 +206,7 @@ def _plan_backend(
     ]
     draft.unplaced += [
         _leaving_unplaced(e)
-        for e in (*waiting, *displaced.values())
+        for e in (*waiting, *homeless)
         if e.rotation is not Rotation.READY
     ]
 

@@ -66,6 +66,11 @@ class Catalog:
         """Return how a container is stopped, None where it was never inspected."""
         return self._stop_rules.get(container_id)
 
+    def learn(self, container: Container) -> None:
+        """Remember how a container is stopped, if this reading of it tells."""
+        if container.stop is not None:
+            self._stop_rules[container.id] = container.stop
+
     def unlearned(self) -> list[str]:
         """Return the containers that were only listed: how they stop is not known yet."""
         return [id_ for id_ in self._containers if id_ not in self._stop_rules]
@@ -87,8 +92,7 @@ class Catalog:
 
     def put(self, container: Container, moment: Moment) -> dict[str, Container | None]:
         """Take in one container as inspected, unless an event overtook the reading."""
-        if container.stop is not None:
-            self._stop_rules[container.id] = container.stop
+        self.learn(container)
         if self.is_outdated(container.id, moment):
             return {}
         if container.id in self._stopping:

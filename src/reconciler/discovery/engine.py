@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -31,6 +32,7 @@ from reconciler.discovery.inspect import (
     EVENT_FILTERS,
     EngineEvent,
     Json,
+    clock_from_info,
     container_from_inspect,
     container_from_list,
     event_from,
@@ -90,13 +92,9 @@ class Engine:
         return await self._call(lambda client: client.version())
 
     async def now(self) -> float:
-        """Return the engine's own clock in Unix seconds, cut to the second."""
-
-        def read(client: docker.APIClient) -> float:
-            text = str(client.info().get("SystemTime") or "")
-            return container_from_inspect({"Id": "clock", "Created": text}).created
-
-        return await self._call(read)
+        """Return the engine's own clock in Unix seconds; ours where it does not tell it."""
+        told = await self._call(lambda client: clock_from_info(client.info()))
+        return told or time.time()
 
     async def events(self, *, since: float) -> EventStream:
         """Subscribe to the events from ``since`` (Unix seconds) on.
@@ -107,17 +105,25 @@ class Engine:
         return await self._call(lambda _: EventStream(client, since=since, engine=self))
 
     async def past_events(self, *, since: float, until: float) -> list[EngineEvent]:
-        """Return what the engine still remembers between two moments (Unix seconds)."""
-        client = await self._call(lambda _: self._new_client(self._timeout_seconds))
+        """Return what the engine still remembers between two moments (Unix seconds).
 
-        def read(_: docker.APIClient) -> list[EngineEvent]:
-            stream = EventStream(client, since=since, until=until, engine=self)
-            events: list[EngineEvent] = []
-            try:
-                stream.pump(events.append)
-            finally:
-                stream.close()
-            return events
+        ``until`` in the future would have the engine wait for it.
+        """
+
+        def read(client: docker.APIClient) -> list[EngineEvent]:
+            # docker-py's events() waits for ever for an engine that says nothing.
+            answer = client.get(
+                f"{client.base_url}/v{client.api_version}/events",
+                params={
+                    "since": f"{since:.9f}",
+                    "until": f"{until:.9f}",
+                    "filters": json.dumps(EVENT_FILTERS),
+                },
+                timeout=self._timeout_seconds,
+            )
+            answer.raise_for_status()
+            events = map(_event_of_line, answer.content.splitlines())
+            return [event for event in events if event is not None]
 
         return await self._call(read)
 
@@ -208,6 +214,14 @@ def _inspected(client: docker.APIClient, container_id: str) -> Json | None:
     return document
 
 
+def _event_of_line(line: bytes) -> EngineEvent | None:
+    """Return the event of one line of ``GET /events``, None for what is unreadable."""
+    with suppress(DiscoveryError, ValueError):
+        document = json.loads(line)
+        return event_from(document) if isinstance(document, dict) else None
+    return None
+
+
 def _mend(error: BaseException) -> str:
     text = str(error)
     if "Permission denied" in text:
@@ -231,14 +245,12 @@ class EventStream:
         client: docker.APIClient,
         *,
         since: float,
-        until: float | None = None,
         engine: Engine,
     ) -> None:
         self._client = client
         self._engine = engine
         self._stream = client.events(
             since=int(since),
-            until=None if until is None else int(until),
             filters=dict(EVENT_FILTERS),
             decode=True,
         )

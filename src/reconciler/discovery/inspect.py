@@ -98,7 +98,8 @@ def _from_inspect(document: Json) -> Container:
         network_mode=str((document.get("HostConfig") or {}).get("NetworkMode") or ""),
         networks=_attachments(settings),
         tcp_ports=_ports_from_inspect(settings.get("Ports") or {}),
-        created=_unix_seconds(str(document.get("Created") or "")),
+        # To the second, which is all that a list tells.
+        created=unix_seconds(str(document.get("Created") or "")[:19]),
         stop=_stop_rule(document.get("Config") or {}),
     )
 
@@ -118,6 +119,9 @@ def _stop_rule(config: Json) -> StopRule:
 
 
 _FOR_EVER_SECONDS = 86400
+_FIRST_REAL_TIME, _LAST_REAL_TIME = 34, 64
+"""As the engine counts them, on Linux. Where we run, a C library may count from 35."""
+
 _REAL_TIME_SIGNAL = re.compile(r"RT(MIN|MAX)(?:([+-])([0-9]{1,2}))?", re.ASCII)
 
 
@@ -130,8 +134,8 @@ def signal_number(text: str) -> int | None:
         return int(text[:4])
     name = text.upper().removeprefix("SIG")
     if found := _REAL_TIME_SIGNAL.fullmatch(name):
-        base = signal.SIGRTMIN if found[1] == "MIN" else signal.SIGRTMAX
-        return int(base) + int((found[2] or "+") + (found[3] or "0"))
+        base = _FIRST_REAL_TIME if found[1] == "MIN" else _LAST_REAL_TIME
+        return base + int((found[2] or "+") + (found[3] or "0"))
     known = signal.Signals.__members__.get(f"SIG{name}")
     return None if known is None else int(known)
 
@@ -193,13 +197,21 @@ def _ports_from_inspect(ports: Iterable[str]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _unix_seconds(text: str) -> float:
-    """Read an RFC 3339 time to the second, which is all that a list tells."""
+def unix_seconds(text: str) -> float:
+    """Read an RFC 3339 time to the microsecond; 0 where it is none."""
     try:
-        moment = dt.datetime.fromisoformat(text[:19])
+        moment = dt.datetime.fromisoformat(text)
     except ValueError:
         return 0.0
-    return moment.replace(tzinfo=dt.UTC).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+
+
+def clock_from_info(document: Json) -> float:
+    """Return the engine's clock in Unix seconds (``GET /info``); 0 where it is unreadable.
+
+    The engine writes its own local time, with the offset of its time zone.
+    """
+    return unix_seconds(str(document.get("SystemTime") or ""))
 
 
 class Effect(enum.Enum):

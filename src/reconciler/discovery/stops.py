@@ -36,6 +36,7 @@ class _Life:
     """What was seen of one container, by the engine's own stamps."""
 
     began: float = float("-inf")
+    """No signal up to here counts: the last start, or the last end."""
     signals: dict[float, _Signal] = field(default_factory=dict)
 
 
@@ -50,19 +51,18 @@ class Stops:
 
         ``sent_at`` is when it happened, in seconds on the clock of :meth:`remaining`.
         """
-        if event.action == "start":
+        if event.action == "start" or event.effect is Effect.GONE:
+            # An end may be replayed after a signal to the next life: the stamps decide.
             life = self._lives.setdefault(event.container_id, _Life())
             life.began = max(life.began, event.at)
             life.signals = {at: s for at, s in life.signals.items() if at > event.at}
-        elif event.effect is Effect.GONE:
-            self.forget(event.container_id)
         elif event.effect is Effect.SIGNAL and event.signal is not None:
             life = self._lives.setdefault(event.container_id, _Life())
             if event.at > life.began:
                 life.signals.setdefault(event.at, _Signal(event.signal, sent_at))
 
     def forget(self, container_id: str) -> None:
-        """A life has ended, or outlived what was sent to it."""
+        """It has outlived what was sent to it."""
         life = self._lives.get(container_id)
         if life is not None:
             life.signals.clear()

@@ -43,6 +43,10 @@ _REPLAY_SECONDS = 5.0
 """The engine sends what it remembers at once: what comes later is news, whatever its stamp
 says. Clocks jump."""
 
+_REPLAY_PAUSE_SECONDS = 0.05
+"""How long no replayed event came when the last of them is taken to have come: the engine
+sends them in one go, microseconds apart."""
+
 _LEARN_PAUSE_SECONDS = 0.02
 """Between two inspects of containers that are older than we are: nobody waits for them, and
 they take no more than a tenth of a processor."""
@@ -82,6 +86,7 @@ class Watcher:
         self._resync_wanted = asyncio.Event()
         self._stops = Stops()
         self._stop_timers: dict[str, asyncio.TimerHandle] = {}
+        self._replay_timer: asyncio.TimerHandle | None = None
         self._has_unlearned = asyncio.Event()
         self._engine_now = 0.0
         self._replay_ends = 0.0
@@ -105,8 +110,9 @@ class Watcher:
                     await asyncio.sleep(SHORT_STREAM_SECONDS)
                 was_short = is_short
         finally:
-            for timer in self._stop_timers.values():
-                timer.cancel()
+            for timer in (*self._stop_timers.values(), self._replay_timer):
+                if timer is not None:
+                    timer.cancel()
 
     async def _connected(self) -> EventStream:
         """Subscribe, however long it takes."""
@@ -155,35 +161,33 @@ class Watcher:
         now = asyncio.get_running_loop().time()
         age = self._age(event, now)
         self._stops.note(event, now - (age or 0.0))
-        if event.effect is Effect.GONE or event.action == "start":
-            self._tell(self._unmark(event.container_id), at=event.at)
-        if age is not None and age > _OVERLAP_SECONDS:
-            return
+        if age is not None:
+            self._judge_soon()
+            if event.effect is Effect.SIGNAL or age > _OVERLAP_SECONDS:
+                return None
         if event.effect is Effect.SIGNAL:
-            # A replayed one is judged with the list: its death may be the next event.
-            if age is None:
-                self._take_signal(event, tasks)
-            return
+            return self._take_signal(event, tasks)
+        if age is None and event.action == "start":
+            self._tell(self._unmark(event.container_id), at=event.at)
         if self._is_of_no_concern(event):
-            return
+            return None
         self._catalog.note_event(event.container_id)
         is_replay = age is not None
         # A replayed death may be of an earlier life; no id comes back from a removal.
         is_final = event.action == "destroy" or not is_replay
         if event.effect is Effect.GONE and is_final:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
+            self._unmark(event.container_id)
         if event.action != "destroy":
             self._look(event.container_id, event.at, tasks)
+        return None
 
     def _age(self, event: EngineEvent, now: float) -> float | None:
-        """Return how many seconds old a replayed event is, None for news.
-
-        The engine's clock was read to the second, so the last second counts as replayed.
-        """
+        """Return how many seconds old a replayed event is, None for news."""
         age = self._engine_now - event.at
-        if now > self._replay_ends or not -1.0 <= age <= REACH_BACK_SECONDS + 1.0:
+        if now > self._replay_ends or not 0.0 < age <= REACH_BACK_SECONDS + 1.0:
             return None
-        return max(0.0, age)
+        return age
 
     def _take_signal(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         """Act on a signal at once; where its stop signal is not known, inspect it first."""
@@ -194,6 +198,32 @@ class Watcher:
             self._look(container_id, event.at, tasks)
         self._tell(self._judged(container_id), at=event.at)
 
+    def _judge_soon(self) -> None:
+        """Judge what is replayed once all of it had time to come.
+
+        The list may have been quicker than the replay; and a signal may be of an earlier
+        life, whose end stands a few lines further on.
+        """
+        if self._replay_timer is not None:
+            self._replay_timer.cancel()
+        self._replay_timer = asyncio.get_running_loop().call_later(
+            _REPLAY_PAUSE_SECONDS, self._judge_replayed
+        )
+
+    def _judge_replayed(self) -> None:
+        self._replay_timer = None
+        if self._is_listing:
+            return  # the list judges
+        self._tell(self._all_judged(), at=None)
+        if self._catalog.unlearned():
+            self._has_unlearned.set()
+
+    def _all_judged(self) -> dict[str, Container | None]:
+        changes: dict[str, Container | None] = {}
+        for container_id in self._stops.signalled() | self._stop_timers.keys():
+            changes |= self._judged(container_id)
+        return changes
+
     def _judged(self, container_id: str) -> dict[str, Container | None]:
         """Return what the signals sent to a container change, if it is known how it stops."""
         rule = self._catalog.stop_rule(container_id)
@@ -202,7 +232,7 @@ class Watcher:
         loop = asyncio.get_running_loop()
         seconds = self._stops.remaining(container_id, rule, loop.time())
         if seconds <= 0:
-            return {}
+            return self._unmark(container_id)
         if (timer := self._stop_timers.pop(container_id, None)) is not None:
             timer.cancel()
         self._stop_timers[container_id] = loop.call_later(
@@ -290,6 +320,20 @@ class Watcher:
                     if container_id not in signalled:
                         await asyncio.sleep(_LEARN_PAUSE_SECONDS)
 
+    async def _hear_the_past(self) -> None:
+        """Let a replay come in before the first list, and learn what it needs.
+
+        So that a daemon which starts in the middle of a stop does not first put that
+        container back into rotation.
+        """
+        await asyncio.sleep(_REPLAY_PAUSE_SECONDS)
+        with suppress(DiscoveryError):
+            for container_id in self._stops.signalled():
+                if self._catalog.stop_rule(container_id) is None:
+                    container = await self._engine.container(container_id)
+                    if container is not None:
+                        self._catalog.learn(container)
+
     async def _learn_one(self, container_id: str) -> None:
         if container_id not in self._catalog.containers:
             return
@@ -301,6 +345,7 @@ class Watcher:
 
     async def _resync(self) -> None:
         """Read the whole list now, every so often, and when something asks for it."""
+        await self._hear_the_past()
         while True:
             async for attempt in self._attempts():
                 with attempt:
@@ -322,9 +367,7 @@ class Watcher:
             changes = self._catalog.replace(listed, moment)
         self._is_listing = False
         self._stops.keep_only({*self._catalog.containers, *self._looking})
-        for container_id in self._stops.signalled():
-            changes |= self._judged(container_id)
-        self._tell(changes, at=None)
+        self._tell(changes | self._all_judged(), at=None)
         if self._catalog.unlearned():
             self._has_unlearned.set()
         # Whom an event overtook is not known by this list, but by the inspect it caused.

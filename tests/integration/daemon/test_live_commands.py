@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 SLOT_KEYS = [
     *("haproxy", "backend", "slot", "state", "address", "port", "weight", "sessions"),
-    *("check", "container_id", "container", "service", "project"),
+    *("check", "container_id", "container", "service", "project", "held"),
 ]
 UNPLACED_KEYS = [
     *("haproxy", "backend", "container_id", "container", "service", "project"),

@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import Reconciler
 from reconciler import __version__
 
 
-COMMANDS = ("run", "slots", "plan", "explain", "check")
+COMMANDS = ("run", "slots", "plan", "explain", "check", "drain", "ready", "maint")
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -38,6 +38,7 @@ def file(tmp_path: Path) -> Path:
     path.write_text(
         """
 haproxy = ["unix:///file-a.sock", "tcp://10.0.0.1:9999"]
+haproxy-timeout = 1.5
 docker = "tcp://file:2375"
 project = "file"
 network = "file"
@@ -67,6 +68,7 @@ def test_every_key_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("RECONCILER_HAPROXY")
     expected = Settings(
         haproxy=("unix:///file-a.sock", "tcp://10.0.0.1:9999"),
+        haproxy_timeout_seconds=1.5,
         docker="tcp://file:2375",
         projects=("file",),
         network="file",
@@ -86,6 +88,7 @@ def test_every_key_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 ENVIRONMENT = {
     "RECONCILER_HAPROXY": "unix:///env-a.sock unix:///env-b.sock",
+    "RECONCILER_HAPROXY_TIMEOUT": "2.5",
     "RECONCILER_DOCKER": "tcp://env:2375",
     "RECONCILER_PROJECT": "env-a env-b",
     "RECONCILER_NETWORK": "env",
@@ -105,6 +108,7 @@ def test_the_environment_is_over_the_file(file: Path) -> None:
 
     assert found == Settings(
         haproxy=("unix:///env-a.sock", "unix:///env-b.sock"),
+        haproxy_timeout_seconds=2.5,
         docker="tcp://env:2375",
         projects=("env-a", "env-b"),
         network="env",
@@ -122,6 +126,7 @@ def test_a_flag_is_over_the_environment_and_the_file(file: Path) -> None:
     """What is typed counts most, and replaces lists whole."""
     found = settings_of(
         *("--config", str(file), "--haproxy", "unix:///flag.sock"),
+        *("--haproxy-timeout", "3.5"),
         *("--docker", "tcp://flag:2375", "--project", "flag", "--network", "flag"),
         *("--slot-prefix", "flag", "--backend-port", "web=71", "--base-cfg", "/flag"),
         *("--resync", "13", "--listen", "off", "--log-format", "text"),
@@ -131,6 +136,7 @@ def test_a_flag_is_over_the_environment_and_the_file(file: Path) -> None:
 
     assert found == Settings(
         haproxy=("unix:///flag.sock",),
+        haproxy_timeout_seconds=3.5,
         docker="tcp://flag:2375",
         projects=("flag",),
         network="flag",
@@ -157,6 +163,9 @@ def test_a_flag_is_over_the_environment_and_the_file(file: Path) -> None:
         ),
         pytest.param("resync = true", ["resync is", "number of seconds"], id="boolean"),
         pytest.param("resync = 0", ["--resync", "1<=x<=86400"], id="range"),
+        pytest.param(
+            "haproxy-timeout = 61", ["--haproxy-timeout", "0.1<=x<=60"], id="time-out"
+        ),
         pytest.param("haproxy = 'x'", ['"x" is no address', "unix:///path"], id="url"),
         pytest.param(
             "listen = '9700'", ['"9700" is not HOST:PORT or off'], id="listen"

@@ -62,7 +62,9 @@ def test_a_placed_container_passes_every_rule_in_order() -> None:
         ("address", True),
         ("port in web", True),
         ("weight in web", True),
-        ("health", True),
+        ("drain time", True),
+        ("drain shutdown", True),
+        ("rotation", True),
         ("slot in unix:///a", True),
     ]
     assert [step.evidence for step in steps[2:5]] == [
@@ -84,7 +86,9 @@ def test_a_placed_container_passes_every_rule_in_order() -> None:
         (container(networks=[]), "address", "on no network"),
         (container(tcp_ports=()), "port in web", "haproxy.port"),
         (container(labels={"haproxy.weight": "-1"}), "weight in web", '"-1"'),
-        (container(health=Health.STARTING), "health", "waits until it has"),
+        (container(labels={"haproxy.drain": "1w"}), "drain time", '"1w"'),
+        (container(labels={"haproxy.drain-shutdown": "?"}), "drain shutdown", "false"),
+        (container(health=Health.STARTING), "rotation", "waits until it has"),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )
@@ -139,6 +143,39 @@ def test_an_operators_drain_is_told_from_ours() -> None:
     assert "an operator put it there" in last_words(container(), theirs)
     sick = container(health=Health.UNHEALTHY)
     assert "gets no new sessions while unhealthy" in last_words(sick, ours)
+
+
+def test_a_stopping_container_keeps_its_slot_and_says_why() -> None:
+    """The rule names the signal; the slot says that its sessions may end."""
+    stopping = dataclasses.replace(container(), is_stopping=True)
+    drained = dataclasses.replace(HOME, admin=AdminState.DRAIN, weight=0)
+
+    steps = explained(stopping, ANYWHERE, [part(drained, containers=[stopping])])
+
+    rules = {step.rule: step for step in steps}
+    assert rules["rotation"].evidence == "stop (its stop signal was sent)"
+    assert rules["drain time"].evidence == "no label: as --drain-timeout says"
+    assert rules["drain shutdown"].evidence == "no label haproxy.drain-shutdown"
+    assert steps[-1].passes
+    assert "keeps its slot for its sessions until it ends" in steps[-1].evidence
+
+
+def test_labels_of_the_drain_are_evidence() -> None:
+    """The seconds a label gives are shown, with the label's name."""
+    labels = {"haproxy.drain": "2m", "haproxy.drain-shutdown": "true"}
+
+    steps = explained(container(labels=labels), ANYWHERE, [])
+
+    rules = {step.rule: step.evidence for step in steps}
+    assert rules["drain time"] == "120.0 (label haproxy.drain)"
+    assert rules["drain shutdown"] == "label haproxy.drain-shutdown"
+
+
+def test_a_stopping_container_without_a_slot_is_told_when_it_gets_one() -> None:
+    """It is not placed any more, unless it outlives its stop."""
+    stopping = dataclasses.replace(container(), is_stopping=True)
+
+    assert "outlives its stop time-out" in last_words(stopping, free_slot(1))
 
 
 def test_every_backend_and_haproxy_is_explained() -> None:

@@ -18,7 +18,14 @@ from reconciler.core.model import (
     Unplaced,
 )
 from reconciler.core.placement import Context
-from reconciler.core.view import Reading, Tenants, slot_map, slot_rows, state_of
+from reconciler.core.view import (
+    Reading,
+    Tenants,
+    is_held,
+    slot_map,
+    slot_rows,
+    state_of,
+)
 
 
 SLOT_KEYS = [
@@ -35,6 +42,7 @@ SLOT_KEYS = [
     "container",
     "service",
     "project",
+    "held",
 ]
 UNPLACED_KEYS = [
     "haproxy",
@@ -138,7 +146,7 @@ def test_the_contract_of_slots_json() -> None:
     }
     assert list(live.values()) == [
         *("unix:///a", "web", "slot2", "ready", "10.0.0.7", 8000, 1, 3, "L4OK"),
-        *(one.id, "web-7", "web", "demo"),
+        *(one.id, "web-7", "web", "demo", False),
     ]
     [row] = shown["unplaced"]
     assert [key for key in row if key != "cause"] == UNPLACED_KEYS
@@ -174,3 +182,33 @@ def test_a_free_slot_has_no_tenant_whoever_has_its_placeholder() -> None:
 
     assert (row.container, row.address) == (None, None)
     assert row.backend == ServerRef("web", "slot1").backend
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"admin": AdminState.DRAIN}, True, id="drain"),
+        pytest.param({"admin": AdminState.MAINT}, True, id="maint"),
+        pytest.param({}, False, id="ready"),
+        pytest.param({"weight": 0}, False, id="ready-at-weight-0"),
+        pytest.param({"admin": AdminState.DRAIN, "weight": 0}, False, id="our-drain"),
+        pytest.param({"admin": AdminState.MAINT, "weight": 0}, False, id="our-maint"),
+        pytest.param(
+            {"admin": AdminState.MAINT, "address": "127.255.255.1"}, False, id="free"
+        ),
+        pytest.param(
+            {"admin": AdminState.DRAIN, "address": "127.255.255.254"},
+            False,
+            id="drained-with-nobody-in-it",
+        ),
+    ],
+)
+def test_held_is_out_of_rotation_with_its_weight(
+    changes: dict[str, object], *, expected: bool
+) -> None:
+    """An operator's hold has a tenant and a weight; everything else is ours, or free."""
+    slot = dataclasses.replace(LIVE, **changes)  # type: ignore[arg-type] # its fields
+
+    assert is_held(slot) is expected
+    [row] = slot_rows("one", {"web": {"slot2": slot}}, prefix="slot", tenants=NOBODY)
+    assert row.held is expected

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.fakes.unprivileged import unprivileged
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_engine import ScriptedEngine, views
 
 from reconciler.discovery.engine import Engine
 from reconciler.errors import DockerUnavailableError
@@ -67,7 +69,7 @@ async def test_the_engines_clock_is_read(engine: Engine) -> None:
     """Subscriptions go by the engine's clock, not ours."""
     now = await engine.now()
 
-    assert now == int(now)
+    assert abs(now - time.time()) < 5
     assert (await engine.version())["ApiVersion"]
 
 
@@ -160,3 +162,90 @@ async def test_docker_host_is_the_default(
         assert len(await one.containers()) == 1
     finally:
         await one.aclose()
+
+
+async def test_past_events_are_what_the_engine_remembers(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """From one moment to another, in order, with their signals; nothing that follows."""
+    one = scripted.run("web-1")
+    scripted.signal(one, 3)
+    now = await engine.now()
+
+    found = await engine.past_events(since=now - 600, until=now)
+
+    told = [(each.action, each.signal) for each in found if each.container_id == one.id]
+    assert told == [("connect", None), ("start", None), ("kill", 3)]
+    assert scripted.events.streams == set()
+
+
+async def test_past_events_before_the_moment_asked_for_are_not_told(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """An engine remembers more than anybody wants."""
+    scripted.run("web-1")
+    now = await engine.now()
+
+    assert await engine.past_events(since=now - 600, until=now - 500) == []
+
+
+@pytest.mark.parametrize("fault", ["fail", "stall", "cut"])
+async def test_past_events_that_do_not_come_are_an_error(
+    scripted: ScriptedEngine, engine: Engine, fault: str
+) -> None:
+    """In the time that any answer may take: whoever asks must not wait for ever."""
+    now = await engine.now()
+    getattr(scripted.faults, fault)("/events")
+
+    with pytest.raises(DockerUnavailableError):
+        async with asyncio.timeout(5):
+            await engine.past_events(since=now - 600, until=now)
+
+
+async def test_past_events_are_not_waited_for(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """The past ends now: an engine that is asked for more goes on until then."""
+    scripted.run("web-1")
+    began = asyncio.get_running_loop().time()
+    now = await engine.now()
+
+    assert len(await engine.past_events(since=now - 600, until=now)) == 2
+    assert asyncio.get_running_loop().time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1970-01-01T00:16:40.123456789Z", 1000.123456),
+        ("1970-01-01T02:16:40.123456789+02:00", 1000.123456),
+        ("1969-12-31T19:16:40-05:00", 1000.0),
+        ("1970-01-01T00:16:40", 1000.0),
+    ],
+)
+async def test_the_engines_clock_may_be_local_time(
+    scripted: ScriptedEngine,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    expected: float,
+) -> None:
+    """An engine writes its clock with the offset of its own time zone."""
+    monkeypatch.setattr(views, "iso_time", lambda _: text)
+    del scripted
+
+    assert await engine.now() == expected
+
+
+@pytest.mark.parametrize("text", ["", "soon"])
+async def test_an_engine_that_tells_no_time_is_taken_to_have_ours(
+    scripted: ScriptedEngine,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+) -> None:
+    """Else ten minutes of history would be asked for from 1970 on, and be news."""
+    monkeypatch.setattr(views, "iso_time", lambda _: text)
+    del scripted
+
+    assert abs(time.time() - await engine.now()) < 5

@@ -12,6 +12,7 @@ from tests.fakes.proxy import FakeProxy
 
 from reconciler import worker as worker_module
 from reconciler.core.model import (
+    Action,
     AdminState,
     ServerRef,
     SetAddress,
@@ -116,6 +117,32 @@ async def test_a_container_that_goes_during_its_own_pass_is_released_next() -> N
         await loop.reporter.until_passes(3)
 
         assert proxy.homes() == {}
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("number", range(5))
+async def test_whatever_is_refused_the_slot_is_not_taken_for_a_hold(
+    number: int, times: int
+) -> None:
+    """What HAProxy did of a slot's commands after it refused one is known for our doing."""
+    proxy = FakeProxy()
+    asked = 0
+
+    def refuses(action: Action) -> bool:
+        nonlocal asked
+        asked += action.ref == SLOT1
+        return action.ref == SLOT1 and number < asked <= number + times
+
+    proxy.refuses = refuses
+    async with looping(proxy, containers=(ONE, TWO)) as loop:
+        await loop.reporter.until(
+            lambda: loop.controller.workers[0].has_converged, "convergence"
+        )
+
+    for name in ("slot1", "slot2"):
+        slot = proxy.tables["web"][name]
+        assert (slot.admin, slot.weight) == (AdminState.READY, 1)
+    assert sorted(proxy.homes()) == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_a_refusal_concerns_one_slot_and_is_mended_by_the_next_pass() -> None:
@@ -301,20 +328,20 @@ async def test_too_few_slots_is_told_and_freed_slots_are_given() -> None:
 async def test_a_busy_slot_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a slot must be idle before reuse, its connections are read until it is."""
     monkeypatch.setattr(worker_module, "BUSY_PAUSE_SECONDS", 0.01)
-    proxy = FakeProxy(slots=1)
-    proxy.set(SLOT1, connections=2)
-    async with looping(proxy, containers=(ONE,), reuse_needs_idle=True) as loop:
+    proxy = FakeProxy(slots=1, version="2.6.12")
+    proxy.connections[SLOT1] = 2
+    async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(3)
         assert proxy.homes() == {}
         assert proxy.writes == []
-        proxy.set(SLOT1, connections=0)
+        del proxy.connections[SLOT1]
         await loop.reporter.until(lambda: bool(proxy.homes()), "a home")
 
 
 async def test_where_reuse_needs_idle_an_event_reads_only_its_backend() -> None:
     """The connections of the backend concerned are read, and of no other."""
-    proxy = FakeProxy(backends=("web", "api"))
-    async with looping(proxy, reuse_needs_idle=True) as loop:
+    proxy = FakeProxy(backends=("web", "api"), version="2.6.12")
+    async with looping(proxy) as loop:
         await loop.reporter.until_passes(1)
         loop.start(ONE, at=1.0)
         await loop.reporter.until_passes(2)
@@ -422,7 +449,7 @@ async def test_a_partial_reading_of_another_process_is_not_mixed_with_the_old_on
     api = {"com.docker.compose.service": "api"}
     other = container(5, labels=api)
     proxy = FakeProxy(backends=("web", "api"), version="2.6.12")
-    async with looping(proxy, containers=(ONE, other), reuse_needs_idle=True) as loop:
+    async with looping(proxy, containers=(ONE, other)) as loop:
         await loop.reporter.until_passes(1)
         proxy.tables = free_tables(4, backends=("web", "api"))
         proxy.replace_worker()

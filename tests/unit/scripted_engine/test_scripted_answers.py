@@ -286,3 +286,18 @@ def test_durations_are_spelled_as_docker_ps_spells_them(
 ) -> None:
     """``Status`` is read by people and programs: its words are the engine's."""
     assert expected == human_duration(seconds)
+
+
+async def test_a_stale_answer_tells_what_was(
+    engine: ScriptedEngine, client: docker.APIClient
+) -> None:
+    """It is made when it is asked for, and comes when something else is true."""
+    made = engine.run("web-1")
+    engine.faults.stale("/containers/*", seconds=0.1)
+    asked = asyncio.create_task(asyncio.to_thread(client.inspect_container, made.id))
+    await engine.requests.seen("/containers/{id}/json")
+    engine.stop(made)
+
+    assert (await asked)["State"]["Status"] == "running"
+    shown = await asyncio.to_thread(client.inspect_container, made.id)
+    assert shown["State"]["Status"] == "exited"

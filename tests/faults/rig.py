@@ -1,0 +1,212 @@
+"""The real daemon between a scripted engine and a real HAProxy, with a relay before it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+from tests.faults.churn import CHURN, WEB
+from tests.faults.trouble import LASTING, SOCKET, TROUBLE
+from tests.faults.truth import expected, housed
+from tests.scripted_engine import ScriptedContainer, ScriptedEngine
+from tests.scripted_engine.local import LocalPool
+from tests.support.daemon import Daemon
+from tests.support.fault_socket import FaultSocket
+from tests.support.haproxy_process import HaproxyProcess, free_ports, haproxy_process
+from tests.support.slots import slots
+
+
+CONVERGE_SECONDS = 15.0
+"""A bound, not an aim: after an engine that was away, the daemon pauses up to 5 s."""
+
+POLL_SECONDS = 0.01
+STEADY = "steady"
+LINES_SHOWN = 40
+
+
+class Rig:
+    """Everything, put up for the length of a block.
+
+    ``keepers`` are the containers that certainly have a slot and did nothing to lose it.
+    """
+
+    timeout_seconds = 0.3
+    """The daemon's patience with HAProxy, so that a stall costs no more than this."""
+
+    def __init__(self, *, version: str = "3.0", resync_seconds: float = 1.0) -> None:
+        self._version = version
+        self._resync_seconds = resync_seconds
+        self._parts = AsyncExitStack()
+        self._named = 0
+        self._in_force: set[str] = set()
+        [self._port] = free_ports(1)
+        self.keepers: set[str] = set()
+        self.haproxy: HaproxyProcess
+        self.relay: FaultSocket
+        self.engine: ScriptedEngine
+        self.daemon: Daemon
+
+    async def __aenter__(self) -> Self:
+        """Put everything up; return when the daemon is ready."""
+        folder = Path(tempfile.mkdtemp(prefix="rig-"))
+        parts = self._parts
+        parts.callback(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            self.haproxy = parts.enter_context(haproxy_process(self._version))
+            self.relay = await parts.enter_async_context(
+                FaultSocket(folder / "relay.sock", self.haproxy.socket)
+            )
+            self.engine = await parts.enter_async_context(
+                ScriptedEngine(folder / "docker.sock")
+            )
+            self.daemon = await parts.enter_async_context(self._daemon())
+            await self.daemon.wait_ready()
+        except BaseException:
+            await parts.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_exc_info: object) -> None:
+        """Take everything down."""
+        await self.lift()
+        await self._parts.aclose()
+
+    def _daemon(self) -> Daemon:
+        return Daemon(
+            haproxy=[self.relay.url],
+            docker=self.engine.url,
+            arguments=(
+                *("--haproxy-timeout", str(self.timeout_seconds)),
+                *("--resync", str(self._resync_seconds)),
+            ),
+        )
+
+    async def serve(self, count: int = 2) -> None:
+        """Run containers with something real inside, which no churn touches."""
+        pool = await self._parts.enter_async_context(
+            LocalPool(self.engine, port=self._port)
+        )
+        names = [f"{STEADY}-{number}" for number in range(1, count + 1)]
+        await asyncio.gather(*(pool.run(name, "web") for name in names))
+        await self.converge()
+
+    def restless(self) -> list[ScriptedContainer]:
+        """Return the containers that churn may touch, the newest first."""
+        return [one for one in self.engine.containers if STEADY not in one.name]
+
+    def run(self, *, health: str | None = None, address: str | None = None) -> None:
+        """Run one more container, by default at an address that nobody had before.
+
+        All have one port, which no other process of this machine serves: another rig or a
+        demo may have its services at the same loopback addresses.
+        """
+        self.engine.run(
+            self.new_name(),
+            labels=WEB,
+            ports=[self._port],
+            health=health,
+            address=address or self.engine.next_address(),
+        )
+
+    def new_name(self) -> str:
+        """Return a name that no container had before."""
+        self._named += 1
+        return f"web-{self._named}"
+
+    def churn(self, verb: str, pick: int) -> None:
+        """Do something to a container (see ``CHURN``)."""
+        CHURN[verb](self, pick)
+
+    async def inject(self, trouble: str) -> None:
+        """Let something go wrong (see ``TROUBLE``); on the socket one thing at a time.
+
+        What HAProxy refused in an exchange that broke as well nobody can know.
+        """
+        if trouble in SOCKET:
+            await self.relay.behave()
+            self._in_force -= SOCKET.keys()
+        await TROUBLE[trouble](self)
+        if trouble in LASTING:
+            self._in_force.add(trouble)
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether something is wrong that does not pass by itself."""
+        return bool(self._in_force)
+
+    async def lift(self) -> None:
+        """End all trouble: what was held back comes in reversed order."""
+        is_away, self._in_force = "the engine is away" in self._in_force, set()
+        await self.relay.behave()
+        async with asyncio.timeout(CONVERGE_SECONDS):
+            await self.relay.drained()
+        self.engine.events.release(is_reversed=True)
+        self.engine.events.behave()
+        self.engine.faults.clear()
+        if is_away:
+            await self.engine.restart_engine()
+
+    def bites(self) -> int:
+        """Return how often something went wrong so far, as far as it can be counted."""
+        counters = (self.relay.hits, self.engine.faults.hits, self.engine.events.hits)
+        return sum(counter.total() for counter in counters)
+
+    async def bitten(self, before: int) -> None:
+        """Return once something more went wrong than ``before``, or raise TimeoutError."""
+        async with asyncio.timeout(CONVERGE_SECONDS):
+            while self.bites() == before:  # noqa: ASYNC110 - three counters
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def outlast(self) -> None:
+        """Let trouble last longer than the daemon's patience with HAProxy."""
+        await asyncio.sleep(1.2 * self.timeout_seconds)
+
+    async def restart_haproxy(self) -> None:
+        """Replace HAProxy's process: the new one is empty."""
+        self.keepers.clear()
+        await asyncio.to_thread(self.haproxy.restart)
+
+    async def restart_daemon(self) -> None:
+        """SIGKILL, and start it again."""
+        await self.relay.behave()
+        self._in_force -= SOCKET.keys()
+        await self.daemon.kill()
+        await self.daemon.start()
+
+    def differences(self) -> list[str]:
+        """Return how HAProxy's own table differs from the truth."""
+        truth = expected(self.engine, keepers=self.keepers)
+        return truth.differences(slots(self.haproxy))
+
+    async def converge(self) -> None:
+        """Return once the table is the truth. Raises AssertionError where it is not in time."""
+        found = ["nothing was looked at"]
+        try:
+            async with asyncio.timeout(CONVERGE_SECONDS):
+                while found := self.differences():  # noqa: ASYNC110 - HAProxy tells nobody
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError as error:
+            said = "\n".join(self.daemon.log[-LINES_SHOWN:])
+            raise AssertionError(
+                f"the map is not the truth: {found}; the daemon said last:\n{said}"
+            ) from error
+        self.keepers = housed(self.engine, slots(self.haproxy))
+
+    async def stay(self) -> None:
+        """Raise AssertionError unless the truth outlives two resyncs with nothing new."""
+        await self.converge()
+        requests = self.engine.requests
+        async with asyncio.timeout(CONVERGE_SECONDS):
+            await requests.seen("/containers/json", requests.lists + 2)
+        assert self.differences() == []
+
+    async def clear(self) -> None:
+        """Remove every container that churn may touch, and wait until no slot shows it."""
+        await self.lift()
+        for one in self.restless():
+            self.engine.remove(one)
+        await self.converge()

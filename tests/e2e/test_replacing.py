@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.engine import ROOT, Engine, wait_until
+from tests.e2e.conftest import with_few_slots
+from tests.support.engine import Engine, wait_until
 from tests.support.load import Load, lines, request
 from tests.support.singles import Singles
 from tests.support.stack import RunningContainer, Stack
@@ -29,13 +30,7 @@ def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def tight_stack(engine: Engine, tmp_path: Path) -> Iterator[Stack]:
     """Run a stack with four slots for ``web``, and four containers that have them."""
-    text = (ROOT / "haproxy" / "base.cfg").read_text()
-    assert text.count("server-template slot 1-64 ") == 1
-    config = tmp_path / "base.cfg"
-    config.write_text(text.replace("slot 1-64 ", "slot 1-4 "))
-    config.chmod(0o644)
-    mount = f'{{volumes: ["{config}:/etc/haproxy/base.cfg:ro"]}}'
-    override = f"services: {{haproxy: {mount}, reconciler: {mount}}}"
+    override = with_few_slots(tmp_path, 4)
     with Stack(engine, tmp_path, override=override) as started:
         started.scale("web", 4)
         started.wait_converged("web", 4)

@@ -119,12 +119,14 @@ async def test_sessions_in_tcp_mode_are_counted(haproxy: HaproxyProcess) -> None
     slot = ServerRef("echo", "slot1")
     proxy = RuntimeProxy(haproxy.url)
     async with named_server("echo", "127.0.0.2") as port:
-        steps = [
-            SetAddress(slot, "127.0.0.2", port),
-            ConfirmAddress(slot, "127.0.0.2", port),
-            SetState(slot, AdminState.READY),
-        ]
-        assert await proxy.apply(steps) == [None] * 3
+        results = await proxy.apply(
+            [
+                SetAddress(slot, "127.0.0.2", port),
+                ConfirmAddress(slot, "127.0.0.2", port),
+                SetState(slot, AdminState.READY),
+            ]
+        )
+        assert results == [None] * 3
         _, writer = await asyncio.open_connection("127.0.0.1", haproxy.tcp_port)
         counts: list[int | None] = []
         for wanted in (1, 0):

@@ -100,7 +100,7 @@ async def test_a_rolling_update_of_the_reconciler(
     """The second starts and the first ends in the middle of a burst; nobody who stays leaves."""
     scale(engine, 8, prefix="early")
     stayers = running(engine)
-    stop = asyncio.Event()
+    stop, over = asyncio.Event(), asyncio.Event()
     first = Daemon(haproxy=[haproxy3.url], docker=engine.url)
     second = Daemon(haproxy=[haproxy3.url], docker=engine.url)
     async with first:
@@ -108,11 +108,11 @@ async def test_a_rolling_update_of_the_reconciler(
         await until_placed(haproxy3, engine, first)
         homes = dict(ready(haproxy3))
         watching = asyncio.create_task(watch_stayers(haproxy3, stayers, stop))
-        burst = asyncio.create_task(churn(engine))
+        burst = asyncio.create_task(churn(engine, over))
         async with second:
             await second.wait_ready()
             code = await first.terminate()
-            assert not burst.done()
+            over.set()
             await burst
 
             await assert_converges(haproxy3, engine)
@@ -122,12 +122,13 @@ async def test_a_rolling_update_of_the_reconciler(
     assert homes.items() <= dict(ready(haproxy3)).items()
 
 
-async def churn(engine: ScriptedEngine) -> list[ScriptedContainer]:
-    """Run and stop containers, one every few milliseconds, for as long as a start takes."""
+async def churn(engine: ScriptedEngine, over: asyncio.Event) -> None:
+    """Run and stop containers, one every few milliseconds, until told that it is over."""
     young: list[ScriptedContainer] = []
-    for number in range(400):
+    for number in range(5000):
         young.append(engine.run(f"young-{number}", labels=WEB))
         if len(young) > 10:
             engine.stop(young.pop(0))
-        await asyncio.sleep(0.01)
-    return young
+        await asyncio.sleep(POLL_SECONDS)
+        if over.is_set():
+            return

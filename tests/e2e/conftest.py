@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.engine import Engine, PrivateEngine, shared_engine
+from tests.support.engine import ROOT, Engine, PrivateEngine, shared_engine
 from tests.support.stack import Stack
 
 
@@ -50,3 +50,16 @@ def private_stack(private_engine: PrivateEngine, tmp_path: Path) -> Iterator[Sta
     with Stack(private_engine, tmp_path) as started:
         yield started
         private_engine.start()
+
+
+def with_few_slots(folder: Path, count: int, *, reconciler: str = "") -> str:
+    """Return an override for a stack whose ``web`` has this many slots.
+
+    ``reconciler`` is more of that service, in YAML's flow style.
+    """
+    text = (ROOT / "haproxy" / "base.cfg").read_text()
+    assert text.count("server-template slot 1-64 ") == 1
+    config = folder / "base.cfg"
+    config.write_text(text.replace("slot 1-64 ", f"slot 1-{count} "))
+    mount = f'volumes: ["{config}:/etc/haproxy/base.cfg:ro"]'
+    return f"services: {{haproxy: {{{mount}}}, reconciler: {{{mount}, {reconciler}}}}}"

@@ -44,10 +44,15 @@ class LocalService:
         )
         service = cls(process, host, port)
         said = b""
-        if process.stdout is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(START_SECONDS):
-                    said = await process.stdout.readline()
+        try:
+            if process.stdout is not None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(START_SECONDS):
+                        said = await process.stdout.readline()
+        except asyncio.CancelledError:
+            # Another of the same burst failed: nobody else knows of this process.
+            await service.kill()
+            raise
         if b" serves on " not in said:
             await service.kill()
             raise OSError(f"{name} does not listen on {host}:{port}")

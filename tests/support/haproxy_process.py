@@ -220,11 +220,13 @@ def haproxy_process(
     *,
     config: str | None = None,
     with_master: bool = False,
+    sorry_wait: str | None = None,
 ) -> Iterator[HaproxyProcess]:
     """Run a HAProxy for the length of a block."""
     # Not pytest's tmp_path: a unix socket's path may have no more than 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="haproxy-"))
     process = HaproxyProcess(version, folder, config=config, with_master=with_master)
+    process.sorry_wait = sorry_wait or process.sorry_wait
     try:
         process.start()
         yield process

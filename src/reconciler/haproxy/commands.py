@@ -155,6 +155,11 @@ def show_servers_conn(backend: str | None = None) -> str:
     return _of_backend("show servers conn", backend)
 
 
+def show_server_stat(backend: str | None = None) -> str:
+    """Return the question for the statistics of one backend's servers, or of all."""
+    return f"show stat {-1 if backend is None else name(backend)} 4 -1"
+
+
 def show_stat(backend: str | None = None) -> str:
     """Return the question for the statistics of one proxy, or of all (None)."""
     return "show stat" if backend is None else f"show stat {name(backend)} -1 -1"

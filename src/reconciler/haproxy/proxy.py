@@ -84,6 +84,7 @@ class RuntimeProxy:
         lines = [commands.show_servers_state(name) for name in names]
         if with_connections:
             lines += [commands.show_servers_conn(name) for name in names]
+            lines += [commands.show_server_stat(name) for name in names]
         first, answers = await self._ask_living(lines)
         states, uses = answers[: len(names)], answers[len(names) :]
         observed = self._table(first, states, uses if with_connections else None)
@@ -95,8 +96,12 @@ class RuntimeProxy:
     ) -> Observed:
         now = asyncio.get_running_loop().time()
         connections: dict[str, int] = {}
-        for use in uses or ():
-            connections |= replies.connections_in_use(replies.answered(use))
+        half = len(uses or ()) // 2
+        for used, stat in zip((uses or ())[:half], (uses or ())[half:], strict=True):
+            in_use = replies.connections_in_use(replies.answered(used))
+            sessions = replies.sessions_open(replies.answered(stat))
+            # In TCP mode HAProxy counts no connection as in use, only sessions.
+            connections |= {k: max(n, sessions.get(k, 0)) for k, n in in_use.items()}
         backends: dict[str, Mapping[str, Server]] = {}
         for state in states:
             backends |= replies.servers(

@@ -304,6 +304,21 @@ def connections_in_use(reply: Reply) -> dict[str, int]:
         raise _malformed(reply, f"no usable {error}") from error
 
 
+def sessions_open(reply: Reply) -> dict[str, int]:
+    """Return how many sessions each server of ``show stat`` has, by ``backend/server``.
+
+    In TCP mode they are all there is: ``show servers conn`` counts none (2.6 to 3.0).
+    """
+    header, *lines = reply.text.split("\n")
+    titles = header.removeprefix("# ").split(",")
+    try:
+        at = [titles.index(title) for title in ("pxname", "svname", "scur")]
+        rows = [line.split(",", max(at) + 1) for line in lines if line]
+        return {f"{row[at[0]]}/{row[at[1]]}": int(row[at[2]]) for row in rows}
+    except (IndexError, ValueError) as error:
+        raise _malformed(reply, f"no usable {error}") from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
     """One row of ``show stat``: a frontend, a backend or a server.

@@ -114,6 +114,31 @@ async def test_a_confirmed_address_is_what_haproxy_reports(
     assert stale == []
 
 
+async def test_sessions_in_tcp_mode_are_counted(haproxy: HaproxyProcess) -> None:
+    """HAProxy says that no connection is in use; what is read are its open sessions."""
+    slot = ServerRef("echo", "slot1")
+    proxy = RuntimeProxy(haproxy.url)
+    async with named_server("echo", "127.0.0.2") as port:
+        results = await proxy.apply(
+            [
+                SetAddress(slot, "127.0.0.2", port),
+                ConfirmAddress(slot, "127.0.0.2", port),
+                SetState(slot, AdminState.READY),
+            ]
+        )
+        assert results == [None] * 3
+        _, writer = await asyncio.open_connection("127.0.0.1", haproxy.tcp_port)
+        counts: list[int | None] = []
+        for wanted in (1, 0):
+            async with asyncio.timeout(5):
+                while counts[-1:] != [wanted]:
+                    observed = await proxy.observe(["echo"], with_connections=True)
+                    counts.append(observed.backends["echo"]["slot1"].connections)
+                    await asyncio.sleep(0.01)
+            writer.close()
+        await proxy.aclose()
+
+
 async def test_ipv6_compares_equal_in_any_spelling(haproxy: HaproxyProcess) -> None:
     """An address in an unusual spelling is confirmed and reported in the usual one."""
     proxy = RuntimeProxy(haproxy.url)
@@ -150,6 +175,10 @@ async def _hand_over(
     proxy: RuntimeProxy, process: HaproxyProcess, port: int, turn: int
 ) -> list[str]:
     address = ("127.0.0.2", "127.0.0.3")[turn % 2]
+    # The last answer may be here before HAProxy has done with its connection (decision 9).
+    async with asyncio.timeout(5):
+        while (await proxy.client.show_servers_conn("web"))["web/slot1"]:  # noqa: ASYNC110 - HAProxy tells nobody
+            await asyncio.sleep(0.001)
     results = await proxy.apply(
         [
             SetState(SLOT1, AdminState.MAINT),

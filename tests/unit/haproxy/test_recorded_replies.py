@@ -96,6 +96,21 @@ def test_show_servers_conn(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_of_show_stat(version: str) -> None:
+    """Sessions are known by server, as the whole reading of `show stat` has them."""
+    reply = recorded(version, "show-stat")
+    servers = [
+        row for row in replies.stats(reply) if row.server not in ("FRONTEND", "BACKEND")
+    ]
+
+    sessions = replies.sessions_open(reply)
+
+    assert servers
+    for row in servers:
+        assert sessions[f"{row.proxy}/{row.server}"] == row.sessions
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_show_stat(version: str) -> None:
     """Rows are typed; what is empty in a row is None."""
     rows = {
@@ -273,6 +288,15 @@ def test_what_is_no_show_stat_is_an_error(text: str) -> None:
     """No header, or too few columns, never reads as no rows."""
     with pytest.raises(RemoteProtocolError, match="show stat"):
         replies.stats(Reply("show stat", text))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "pxname,svname", "# pxname,svname,scur\nweb,slot1,x"]
+)
+def test_sessions_of_what_is_no_show_stat_are_an_error(text: str) -> None:
+    """No header, or no number, never reads as no sessions."""
+    with pytest.raises(RemoteProtocolError, match="show stat"):
+        replies.sessions_open(Reply("show stat", text))
 
 
 @pytest.mark.parametrize("text", ["", "bkname/svname used_cur", "# used_cur\nx"])

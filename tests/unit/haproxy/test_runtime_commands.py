@@ -156,5 +156,7 @@ def test_questions_name_their_backend() -> None:
     assert commands.show_servers_state() == "show servers state"
     assert commands.show_servers_state("web") == "show servers state web"
     assert commands.show_servers_conn("web") == "show servers conn web"
+    assert commands.show_server_stat("web") == "show stat web 4 -1"
+    assert commands.show_server_stat() == "show stat -1 4 -1"
     assert commands.show_stat() == "show stat"
     assert commands.show_stat("web") == "show stat web -1 -1"

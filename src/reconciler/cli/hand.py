@@ -15,6 +15,7 @@ from reconciler.cli.options import AS_JSON, with_settings
 from reconciler.cli.render import Progress
 from reconciler.config import Settings
 from reconciler.core.model import AdminState
+from reconciler.errors import RuntimeSocketError
 from reconciler.hand import Place, change, counted, places, wait
 from reconciler.inquiry import read_world
 
@@ -114,14 +115,16 @@ def _move(
     *,
     as_json: bool,
 ) -> None:
-    moved = asyncio.run(_moved(settings, target, wanted, wait_seconds))
+    moved, unread = asyncio.run(_moved(settings, target, wanted, wait_seconds))
     if as_json:
         click.echo(json.dumps({"slots": [_moved_json(m) for m in moved]}, indent=2))
-        return
-    for one in moved:
-        done = "" if one.was_changed else " already"
-        left = "" if one.sessions is None else f"; {counted(one.sessions)}"
-        click.echo(f"{one.place}: {wanted.value}{done}{left}")
+    else:
+        for one in moved:
+            done = "" if one.was_changed else " already"
+            left = "" if one.sessions is None else f"; {counted(one.sessions)}"
+            click.echo(f"{one.place}: {wanted.value}{done}{left}")
+    if unread is not None:
+        raise unread  # a HAProxy that may have a slot of it, too
 
 
 class _Moved(NamedTuple):
@@ -133,7 +136,8 @@ class _Moved(NamedTuple):
 
 async def _moved(
     settings: Settings, target: str, wanted: AdminState, wait_seconds: float | None
-) -> list[_Moved]:
+) -> tuple[list[_Moved], RuntimeSocketError | None]:
+    """Return what was done, and why one of the HAProxies was not reached."""
     world = await read_world(settings)
     chosen = places(world, target)
     changed = [await change(place, wanted) for place in chosen]
@@ -143,13 +147,11 @@ async def _moved(
         tell = Progress(sys.stderr)
         await wait(chosen, wanted, seconds, tell)
         left = [one.sessions for one in tell.last]
-    for proxy in world.proxies:
-        if proxy.error is not None:
-            raise proxy.error
-    return [
+    moved = [
         _Moved(place, wanted, was_changed, sessions)
         for place, was_changed, sessions in zip(chosen, changed, left, strict=True)
     ]
+    return moved, next((p.error for p in world.proxies if p.error is not None), None)
 
 
 def _moved_json(moved: _Moved) -> dict[str, object]:

@@ -92,7 +92,9 @@ def dated(fresh: Server, known: Server | None, *, now: float) -> Server:
         return fresh
     out_since = None
     if known is not None and known.out_since is not None:
-        is_same_tenant = fresh.is_free or known.address == fresh.address
+        is_same_tenant = fresh.is_free or (
+            (known.address, known.port) == (fresh.address, fresh.port)
+        )
         out_since = known.out_since if is_same_tenant else None
     if out_since is None:
         if fresh.admin is not AdminState.DRAIN:

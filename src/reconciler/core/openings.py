@@ -107,8 +107,11 @@ def openings(
     for slot, endpoint in sorted(leaving, key=_is_unhealthy):
         if slot.admin is not AdminState.READY and slot.weight > 0:
             continue  # an operator's hold
-        opening = terms.opening(slot, endpoint.drain_seconds)
-        found.add(slot, Opening.BUSY if terms.needs_idle else opening)
+        if not terms.needs_idle:
+            found.add(slot, terms.opening(slot, endpoint.drain_seconds))
+        elif endpoint.rotation is Rotation.STOP:
+            # It has to be free, and seen idle, first; the unhealthy keep theirs here.
+            found.add(slot, Opening.BUSY)
     return found
 
 

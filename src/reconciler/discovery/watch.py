@@ -232,7 +232,9 @@ class Watcher:
     def _judged(self, container_id: str) -> dict[str, Container | None]:
         """Return what the signals sent to a container change, if it is known how it stops."""
         rule = self._catalog.stop_rule(container_id)
-        if rule is None or container_id not in self._catalog.containers:
+        if container_id not in self._catalog.containers:
+            return self._unmark(container_id)  # whatever was waited for
+        if rule is None:
             return {}
         loop = asyncio.get_running_loop()
         seconds = self._stops.remaining(container_id, rule, loop.time())
@@ -313,17 +315,27 @@ class Watcher:
         With that known, the first stop signal needs no inspect before it is acted upon. A
         failure ends it until the next list.
         """
+        refused: set[str] = set()
         while True:
             await self._has_unlearned.wait()
             self._has_unlearned.clear()
-            signalled = self._stops.signalled()
-            with suppress(DiscoveryError):
-                for container_id in sorted(
-                    self._catalog.unlearned(), key=lambda id_: id_ not in signalled
-                ):
+            refused &= set(self._catalog.unlearned())
+            for container_id in sorted(
+                self._catalog.unlearned(), key=lambda id_: id_ in refused
+            ):
+                try:
+                    await self._learn_signalled()
                     await self._learn_one(container_id)
-                    if container_id not in signalled:
-                        await asyncio.sleep(_LEARN_PAUSE_SECONDS)
+                except DiscoveryError:
+                    refused.add(container_id)  # the next round begins with others
+                    break
+                await asyncio.sleep(_LEARN_PAUSE_SECONDS)
+
+    async def _learn_signalled(self) -> None:
+        """Learn at once of whom somebody may be stopping."""
+        for container_id in self._stops.signalled():
+            if self._catalog.stop_rule(container_id) is None:
+                await self._learn_one(container_id)
 
     async def _hear_the_past(self) -> None:
         """Let a replay come in before the first list, and learn what it needs.
@@ -340,7 +352,8 @@ class Watcher:
                         self._catalog.learn(container)
 
     async def _learn_one(self, container_id: str) -> None:
-        if container_id not in self._catalog.containers:
+        is_known = self._catalog.stop_rule(container_id) is not None
+        if is_known or container_id not in self._catalog.containers:
             return
         with self._catalog.reading() as moment:
             container = await self._engine.container(container_id)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
+from reconciler.alarms import Alarms
 from reconciler.core.claims import ClaimTable
 from reconciler.core.effect import dated_tables
 from reconciler.core.model import Cause, Observed, Plan, Process, Server, Unplaced
@@ -32,19 +32,9 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 """A HAProxy that comes back is empty and serves nobody until we look: look often."""
 
-BUSY_PAUSE_SECONDS = 0.05
-"""How long until a slot whose old connections kept it from reuse is looked at again, at
-first. Doubles while nothing changes."""
-
-LONGEST_BUSY_PAUSE_SECONDS = 0.5
-
 WATCH_SECONDS = 1.0
 """How often a quiet worker asks which process answers. A reload by somebody else leaves the
 old worker alive on our session, and only this question tells."""
-
-PROOF_SECONDS = 0.25
-"""How long after a change the backends concerned are read once more. Another reconciler may
-have written at the same moment, from another reading: then one of us has to notice."""
 
 LONGEST_LATE_SECONDS = 300.0
 """An event that seems older than this, when it has been answered, has another clock's stamp."""
@@ -114,52 +104,6 @@ class WorkerSettings:
     resync_seconds: float = 30.0
 
 
-@dataclass(slots=True)
-class _Alarms:
-    """What a quiet worker wakes up for, all by itself: backends, and when (loop time)."""
-
-    busy: set[str] = field(default_factory=set)
-    """Backends where somebody waits for connections to end."""
-    busy_at: float = math.inf
-    busy_looks: int = 0
-    unproven: set[str] = field(default_factory=set)
-    proof_at: float = math.inf
-    due: dict[str, float] = field(default_factory=dict)
-
-    def next(self) -> float:
-        """Return when the first of them is due, infinity where there is none."""
-        return min(self.busy_at, self.proof_at, *self.due.values())
-
-    def take(self, now: float) -> tuple[set[str], set[str]]:
-        """Return backends to look at now, and those of them to read first; forget both."""
-        read, look = set(), set()
-        if self.proof_at <= now:
-            read, self.unproven, self.proof_at = self.unproven, set(), math.inf
-        if self.busy_at <= now:
-            look |= self.busy
-            self.busy_at = math.inf
-            self.busy_looks += 1
-        for backend in [name for name, at in self.due.items() if at <= now]:
-            look.add(backend)
-            del self.due[backend]
-        return read | look, read
-
-    def changed(self, backends: set[str], now: float) -> None:
-        """Something was written in these backends."""
-        if backends:
-            self.unproven |= backends
-            self.proof_at = min(self.proof_at, now + PROOF_SECONDS)
-
-    def wait_for(self, busy: set[str], now: float) -> None:
-        """Somebody waits in these backends, and in no others."""
-        if not busy <= self.busy or not busy:
-            self.busy_looks, self.busy_at = 0, math.inf
-        self.busy = busy
-        if busy and math.isinf(self.busy_at):
-            pause = BUSY_PAUSE_SECONDS * 2 ** min(self.busy_looks, 10)
-            self.busy_at = now + min(pause, LONGEST_BUSY_PAUSE_SECONDS)
-
-
 class Worker:
     """Keeps one HAProxy's slots as desired, until cancelled."""
 
@@ -183,7 +127,7 @@ class Worker:
         self._event_at: float | None = None
         self._must_observe = "start"
         self._failures = 0
-        self._alarms = _Alarms()
+        self._alarms = Alarms()
         self._to_read: set[str] = set()
         self._has_rung = False
         self._session_watch: asyncio.Task[None] | None = None

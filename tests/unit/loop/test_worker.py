@@ -10,7 +10,7 @@ from tests.fakes.containers import container, tables as free_tables
 from tests.fakes.loop import looping
 from tests.fakes.proxy import FakeProxy
 
-from reconciler import worker as worker_module
+from reconciler import alarms, worker as worker_module
 from reconciler.core.model import (
     Action,
     AdminState,
@@ -327,7 +327,7 @@ async def test_too_few_slots_is_told_and_freed_slots_are_given() -> None:
 
 async def test_a_busy_slot_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a slot must be idle before reuse, its connections are read until it is."""
-    monkeypatch.setattr(worker_module, "BUSY_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(alarms, "BUSY_PAUSE_SECONDS", 0.01)
     proxy = FakeProxy(slots=1, version="2.6.12")
     proxy.connections[SLOT1] = 2
     async with looping(proxy, containers=(ONE,)) as loop:

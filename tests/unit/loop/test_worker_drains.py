@@ -11,7 +11,7 @@ from tests.fakes.containers import container
 from tests.fakes.loop import Loop, looping
 from tests.fakes.proxy import FakeProxy
 
-from reconciler import worker as worker_module
+from reconciler import alarms, worker as worker_module
 from reconciler.core.model import (
     AdminState,
     Cause,
@@ -131,7 +131,7 @@ async def test_a_busy_slot_is_taken_when_its_sessions_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who waits is placed long before the drain time is over, on any version."""
-    monkeypatch.setattr(worker_module, "BUSY_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(alarms, "BUSY_PAUSE_SECONDS", 0.01)
     proxy = FakeProxy(slots=1)
     async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(1)

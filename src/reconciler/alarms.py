@@ -1,0 +1,66 @@
+"""What a worker wakes up for by itself: no event comes when a session ends or a time is over.
+
+Pure: the time is handed in, in seconds on the worker's clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+
+BUSY_PAUSE_SECONDS = 0.05
+"""How long until a slot whose old connections kept it from reuse is looked at again, at
+first. Doubles while nothing changes."""
+
+LONGEST_BUSY_PAUSE_SECONDS = 0.5
+
+PROOF_SECONDS = 0.25
+"""How long after a change the backends concerned are read once more. Another reconciler may
+have written at the same moment, from another reading: then one of us has to notice."""
+
+
+@dataclass(slots=True)
+class Alarms:
+    """What a quiet worker wakes up for, all by itself: backends, and when (loop time)."""
+
+    busy: set[str] = field(default_factory=set)
+    """Backends where somebody waits for connections to end."""
+    busy_at: float = math.inf
+    busy_looks: int = 0
+    unproven: set[str] = field(default_factory=set)
+    proof_at: float = math.inf
+    due: dict[str, float] = field(default_factory=dict)
+
+    def next(self) -> float:
+        """Return when the first of them is due, infinity where there is none."""
+        return min(self.busy_at, self.proof_at, *self.due.values())
+
+    def take(self, now: float) -> tuple[set[str], set[str]]:
+        """Return backends to look at now, and those of them to read first; forget both."""
+        read, look = set(), set()
+        if self.proof_at <= now:
+            read, self.unproven, self.proof_at = self.unproven, set(), math.inf
+        if self.busy_at <= now:
+            look |= self.busy
+            self.busy_at = math.inf
+            self.busy_looks += 1
+        for backend in [name for name, at in self.due.items() if at <= now]:
+            look.add(backend)
+            del self.due[backend]
+        return read | look, read
+
+    def changed(self, backends: set[str], now: float) -> None:
+        """Something was written in these backends."""
+        if backends:
+            self.unproven |= backends
+            self.proof_at = min(self.proof_at, now + PROOF_SECONDS)
+
+    def wait_for(self, busy: set[str], now: float) -> None:
+        """Somebody waits in these backends, and in no others."""
+        if not busy <= self.busy or not busy:
+            self.busy_looks, self.busy_at = 0, math.inf
+        self.busy = busy
+        if busy and math.isinf(self.busy_at):
+            pause = BUSY_PAUSE_SECONDS * 2 ** min(self.busy_looks, 10)
+            self.busy_at = now + min(pause, LONGEST_BUSY_PAUSE_SECONDS)

@@ -80,7 +80,7 @@ def test_stop_first_loses_no_get(stack: Stack) -> None:
         new = stack.wait_converged("web", len(stack.running_containers("web")))
 
     assert load.failures == []
-    assert load.answered > 100
+    assert load.answered > 20  # each client waits for seconds in between
     assert not {one.id for one in old} & {one.id for one in new}
     assert {one.id[:12] for one in new} <= set(load.by)
 

@@ -159,9 +159,9 @@ async def test_waiting_for_the_last_session(
         assert (late.code, late.stdout) == (1, "")
         place = f"echo/slot1 (db-1 {one.address}:{port})"
         assert (
-            late.stderr == f"error: not so after 0.5 s: {place} still has 1 sessions\n"
+            late.stderr == f"error: not so after 0.5 s: {place} still has 1 session\n"
         )
-        assert now.stderr == f"error: not so after 0 s: {place} still has 1 sessions\n"
+        assert now.stderr == f"error: not so after 0 s: {place} still has 1 session\n"
         assert (_admin(haproxy3, "slot1", "echo"))[0] == DRAIN
 
         waiting = asyncio.create_task(ask("drain", "--wait", "db-1"))

@@ -126,7 +126,7 @@ def show(result: Result) -> bool:
     print(f"ratio of medians, reconciler to floor: {result.ratio:.2f}")
     cpu = facts["reconciler_cpu_ms_per_container"]
     print(f"the reconciler's processor time for each container: {cpu:.1f} ms")
-    judged = summary.verdicts(result.rows["ours"], result.rows["out"])
+    judged = summary.verdicts(result.rows["ours"], result.rows["out_after_event"])
     for sentence, is_met in judged:
         print(f"{'met' if is_met else 'MISSED'}: {sentence}")
     return all(is_met for _, is_met in judged)

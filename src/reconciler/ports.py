@@ -21,9 +21,12 @@ class Proxy(Protocol):
         backends: Collection[str] | None = None,
         *,
         with_connections: bool | None = None,
+        only: Collection[str] | None = None,
     ) -> Observed:
         """Read the process and the servers of some backends (None: of all).
 
+        ``only`` names the servers to return, whatever their backend; a few of many cost
+        less.
         ``with_connections`` also reads how many connections each server has in use; None
         does so only on the versions where a slot must be idle before it is given away.
         Raises RuntimeSocketError; never returns part of a table.

@@ -19,7 +19,15 @@ from typing import NoReturn, Protocol
 from reconciler.alarms import Alarms
 from reconciler.core.claims import ClaimTable
 from reconciler.core.effect import dated_tables
-from reconciler.core.model import Cause, Observed, Plan, Process, Server, Unplaced
+from reconciler.core.model import (
+    Cause,
+    Observed,
+    Plan,
+    Process,
+    Server,
+    ServerRef,
+    Unplaced,
+)
 from reconciler.core.plan import Rules, backends_with_slots, plan
 from reconciler.errors import RuntimeSocketError
 from reconciler.ports import Proxy
@@ -253,17 +261,21 @@ class Worker:
         scope, read = await self._fresh_scope(dirty)
         planned = self._planned(scope)
         counted: set[str] = set()
-        # At most twice: once for the servers, once for their connections.
-        while missing := self._unread(planned, read) | (
-            planned.wants_connections - counted
-        ):
-            wants_connections = missing & planned.wants_connections
-            await self._observe(missing, with_connections=bool(wants_connections))
+        while True:
+            unread = self._unread(planned, read)
+            uncounted = set(planned.wants_connections - counted)
+            if not unread and not uncounted:
+                break
+            if uncounted:
+                await self._observe(uncounted, with_connections=True)
+                counted |= uncounted
+                read |= uncounted
+            else:
+                await self._look_again(unread)
+                read |= unread
             if self._must_observe:
                 await self._observe(None)
                 scope, read = None, set(status.tables)
-            read |= missing
-            counted |= wants_connections
             planned = self._planned(scope)
         clock = asyncio.get_running_loop().time
         outcome = await carry_out(planned, self._proxy, status.tables, clock)
@@ -275,7 +287,7 @@ class Worker:
 
     async def _fresh_scope(
         self, dirty: set[str | None]
-    ) -> tuple[set[str | None] | None, set[str]]:
+    ) -> tuple[set[str | None] | None, set[str | ServerRef]]:
         """Read what has to be read before anything is planned.
 
         Returns the backends to plan for (None for all), and those that were read.
@@ -290,7 +302,7 @@ class Worker:
         if self._must_observe or status.process is None:
             await self._observe(None)
             return None, set(status.tables)
-        return dirty, to_read
+        return dirty, {*to_read}
 
     def _planned(self, scope: set[str | None] | None) -> Plan:
         """Plan with the claims and the table of this moment."""
@@ -302,9 +314,33 @@ class Worker:
         return plan(desired, observed, self._rules_for(process), now=now)
 
     @staticmethod
-    def _unread(planned: Plan, read: set[str]) -> set[str]:
-        """Return the backends that may not be acted upon as they were read long ago."""
-        return {c.ref.backend for c in planned.changes if c.kind in _TAKES_OUT} - read
+    def _unread(planned: Plan, read: set[str | ServerRef]) -> set[ServerRef]:
+        """Return the slots that may not be acted upon as they were read long ago.
+
+        ``read`` has what was read in this pass: backends, and single slots.
+        """
+        return {
+            change.ref
+            for change in planned.changes
+            if change.kind in _TAKES_OUT
+            and change.ref not in read
+            and change.ref.backend not in read
+        }
+
+    async def _look_again(self, refs: set[ServerRef]) -> None:
+        """Read a few slots anew, and nothing else of their backends."""
+        status = self.status
+        observed = await self._proxy.observe(
+            {ref.backend for ref in refs}, only={ref.server for ref in refs}
+        )
+        if not observed.process.is_same(status.process):
+            self._must_observe = "the haproxy process was replaced"
+            return
+        now = asyncio.get_running_loop().time()
+        for backend, servers in dated_tables(
+            observed.backends, status.tables, now=now
+        ).items():
+            status.tables[backend] |= servers
 
     async def _observe(
         self, backends: set[str] | None, *, with_connections: bool = False

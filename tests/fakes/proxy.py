@@ -119,6 +119,7 @@ class FakeProxy:
         backends: Collection[str] | None = None,
         *,
         with_connections: bool | None = None,
+        only: Collection[str] | None = None,
     ) -> Observed:
         """Read the tables; None reads connections where the version needs that."""
         scope = None if backends is None else frozenset(backends)
@@ -137,6 +138,7 @@ class FakeProxy:
                     else None,
                 )
                 for server in servers.values()
+                if only is None or server.ref.server in only
             }
             for name, servers in self.tables.items()
             if backends is None or name in backends

@@ -70,6 +70,7 @@ class RuntimeProxy:
         backends: Collection[str] | None = None,
         *,
         with_connections: bool | None = None,
+        only: Collection[str] | None = None,
     ) -> Observed:
         """Read the process and the servers of some backends (None: of all).
 
@@ -87,12 +88,17 @@ class RuntimeProxy:
             lines += [commands.show_server_stat(name) for name in names]
         first, answers = await self._ask_living(lines)
         states, uses = answers[: len(names)], answers[len(names) :]
-        observed = self._table(first, states, uses if with_connections else None)
+        uses_read = uses if with_connections else None
+        observed = self._table(first, states, uses_read, only)
         self._process, self._is_unsettled = observed.process, False
         return observed
 
     def _table(
-        self, first: replies.Info, states: list[Reply], uses: list[Reply] | None
+        self,
+        first: replies.Info,
+        states: list[Reply],
+        uses: list[Reply] | None,
+        only: Collection[str] | None,
     ) -> Observed:
         now = asyncio.get_running_loop().time()
         connections: dict[str, int] = {}
@@ -109,6 +115,7 @@ class RuntimeProxy:
                 now=now,
                 uptime_seconds=first.uptime_seconds,
                 connections=None if uses is None else connections,
+                only=only,
             )
         return Observed(process=first.process, backends=backends)
 

@@ -171,8 +171,11 @@ def servers(
     now: float,
     uptime_seconds: float,
     connections: Mapping[str, int] | None = None,
+    only: Collection[str] | None = None,
 ) -> dict[str, dict[str, Server]]:
     """Return the servers of ``show servers state`` by backend and name, in its order.
+
+    ``only`` names the servers that are wanted; the other rows are not looked at.
 
     ``now`` is the reader's clock, from which ``last_change`` is counted back; a change
     before the process began is HAProxy's way to say that there was none. ``connections``
@@ -182,10 +185,12 @@ def servers(
     found: dict[str, dict[str, Server]] = {}
     try:
         at = _StateColumns(column)
+        if only is not None:
+            lines = _lines_of(lines, column["srv_name"], only)
         for row in _rows(reply, lines, len(column)):
             server = at.server(row, now, uptime_seconds, connections)
             found.setdefault(server.ref.backend, {})[server.ref.server] = server
-    except (KeyError, ValueError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
     return found
 
@@ -203,12 +208,15 @@ def server_addresses(
         address_at, port_at = column["srv_addr"], column["srv_port"]
         return {
             row[name_at]: (_address(row[address_at]), int(row[port_at]))
-            for line in lines
-            if line.split(" ", name_at + 1)[name_at] in names
+            for line in _lines_of(lines, name_at, names)
             for row in (line.split(" "),)
         }
     except (KeyError, IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
+
+
+def _lines_of(lines: list[str], name_at: int, names: Collection[str]) -> list[str]:
+    return [line for line in lines if line.split(" ", name_at + 1)[name_at] in names]
 
 
 class _StateColumns:

@@ -191,6 +191,8 @@ class Container:
     stop: StopRule | None = field(default=None, compare=False)
     """Told by an inspect only, and never different for one container: None where it was
     only listed, which makes it no other container."""
+    started: float = field(default=0.0, compare=False)
+    """Unix seconds at which its present life began; 0 where it was only listed."""
 
     @property
     def project(self) -> str | None:

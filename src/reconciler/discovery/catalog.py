@@ -26,6 +26,7 @@ class Catalog:
     def __init__(self) -> None:
         self._containers: dict[str, Container] = {}
         self._stop_rules: dict[str, StopRule] = {}
+        self._started: dict[str, float] = {}
         self._stopping: set[str] = set()
         self._last_event: dict[str, int] = {}
         self._now = 0
@@ -66,10 +67,14 @@ class Catalog:
         """Return how a container is stopped, None where it was never inspected."""
         return self._stop_rules.get(container_id)
 
-    def learn(self, container: Container) -> None:
-        """Remember how a container is stopped, if this reading of it tells."""
-        if container.stop is not None:
-            self._stop_rules[container.id] = container.stop
+    def learn(self, container: Container) -> bool:
+        """Remember what only an inspect tells; return whether it is another life."""
+        if container.stop is None:
+            return False
+        self._stop_rules[container.id] = container.stop
+        before = self._started.get(container.id, container.started)
+        self._started[container.id] = container.started
+        return before != container.started
 
     def unlearned(self) -> list[str]:
         """Return the containers that were only listed: how they stop is not known yet."""
@@ -122,6 +127,7 @@ class Catalog:
         for container_id in [id_ for id_ in self._stop_rules if id_ not in seen]:
             if container_id not in self._containers:
                 del self._stop_rules[container_id]
+                self._started.pop(container_id, None)
         self._forget_fences()
         return changed
 

@@ -101,6 +101,7 @@ def _from_inspect(document: Json) -> Container:
         # To the second, which is all that a list tells.
         created=unix_seconds(str(document.get("Created") or "")[:19]),
         stop=_stop_rule(document.get("Config") or {}),
+        started=unix_seconds(str(state.get("StartedAt") or "")),
     )
 
 

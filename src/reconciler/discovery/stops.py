@@ -98,6 +98,12 @@ class Stops:
         if life is not None:
             life.signals.clear()
 
+    def forget_before(self, container_id: str, began: float) -> None:
+        """Its life began while nobody listened, at this time by the engine's stamps."""
+        life = self._lives.get(container_id)
+        if life is not None:
+            life.signals = {k: v for k, v in life.signals.items() if k >= began}
+
     def keep_only(self, container_ids: Collection[str]) -> None:
         """Forget every other container."""
         self._lives = {k: v for k, v in self._lives.items() if k in container_ids}

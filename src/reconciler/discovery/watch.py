@@ -341,15 +341,15 @@ class Watcher:
         """Let a replay come in before the first list, and learn what it needs.
 
         So that a daemon which starts in the middle of a stop does not first put that
-        container back into rotation.
+        container back into rotation. An engine that was restarted remembers nothing: then
+        only an inspect tells that whoever was stopping has ended, and began anew.
         """
         await asyncio.sleep(_REPLAY_PAUSE_SECONDS)
         with suppress(DiscoveryError):
             for container_id in self._stops.signalled():
-                if self._catalog.stop_rule(container_id) is None:
-                    container = await self._engine.container(container_id)
-                    if container is not None:
-                        self._catalog.learn(container)
+                container = await self._engine.container(container_id)
+                if container is not None and self._catalog.learn(container):
+                    self._stops.forget_before(container_id, container.started)
 
     async def _learn_one(self, container_id: str) -> None:
         is_known = self._catalog.stop_rule(container_id) is not None

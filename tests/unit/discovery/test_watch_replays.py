@@ -132,6 +132,28 @@ async def test_a_death_that_is_replayed_does_not_put_it_back_before_it_is_remove
         assert _flags(sink, one)[seen:] == [None]
 
 
+async def test_who_began_anew_while_the_engine_was_away_is_not_stopping(
+    scripted: ScriptedEngine,
+) -> None:
+    """The engine forgot everything; an inspect tells that it is another life."""
+    one = scripted.run("web-1", labels=WEB, stop_timeout=600)
+    two = scripted.run("web-2", labels=WEB, stop_timeout=600)
+    async with watching(scripted.url) as sink:
+        await sink.until_names("web-1", "web-2")
+        scripted.signal(one)
+        scripted.signal(two)
+        await sink.until(lambda: True in _flags(sink, one), "web-1 stops")
+        await sink.until(lambda: True in _flags(sink, two), "web-2 stops")
+
+        await scripted.close()
+        scripted.restart(one)
+        scripted.events.forget()
+        await scripted.start()
+        await sink.until(lambda: _flags(sink, one)[-1] is False, "web-1 goes on")
+
+        assert _flags(sink, two)[-1] is True
+
+
 async def test_a_mark_without_a_signal_is_taken_back_by_the_list(
     scripted: ScriptedEngine,
 ) -> None:

@@ -70,13 +70,26 @@ def explained(
     for backend in backends.value:
         steps.append(_step(f"port in {backend}", port_of(container, backend, context)))
         steps.append(_step(f"weight in {backend}", weight_of(container, backend)))
-    steps.append(_step("drain time", drain_of(container)))
-    steps.append(_step("drain shutdown", shuts_down(container)))
+    steps += _drain_steps(container)
     steps.append(_step("rotation", rotation_of(container)))
     if all(step.passes for step in steps):
         for proxy in parts:
             steps += [_slot_step(container, name, proxy) for name in backends.value]
     return steps
+
+
+def _drain_steps(container: Container) -> Iterator[Step]:
+    seconds, shutdown = drain_of(container), shuts_down(container)
+    if isinstance(seconds, Found) and seconds.value is not None:
+        evidence = f"{seconds.value:g} s ({seconds.how})"
+        yield Step(rule="drain time", passes=True, evidence=evidence)
+    else:
+        yield _step("drain time", seconds)
+    if isinstance(shutdown, Found):
+        evidence = f"{'yes' if shutdown.value else 'no'} ({shutdown.how})"
+        yield Step(rule="drain shutdown", passes=True, evidence=evidence)
+    else:
+        yield _step("drain shutdown", shutdown)
 
 
 def _is_anywhere(backend: str, proxies: Iterable[ProxyPart]) -> bool:

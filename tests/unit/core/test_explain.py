@@ -155,7 +155,7 @@ def test_a_stopping_container_keeps_its_slot_and_says_why() -> None:
     rules = {step.rule: step for step in steps}
     assert rules["rotation"].evidence == "stop (its stop signal was sent)"
     assert rules["drain time"].evidence == "no label: as --drain-timeout says"
-    assert rules["drain shutdown"].evidence == "no label haproxy.drain-shutdown"
+    assert rules["drain shutdown"].evidence == "no (no label haproxy.drain-shutdown)"
     assert steps[-1].passes
     assert "keeps its slot for its sessions until it ends" in steps[-1].evidence
 
@@ -167,8 +167,8 @@ def test_labels_of_the_drain_are_evidence() -> None:
     steps = explained(container(labels=labels), ANYWHERE, [])
 
     rules = {step.rule: step.evidence for step in steps}
-    assert rules["drain time"] == "120.0 (label haproxy.drain)"
-    assert rules["drain shutdown"] == "label haproxy.drain-shutdown"
+    assert rules["drain time"] == "120 s (label haproxy.drain)"
+    assert rules["drain shutdown"] == "yes (label haproxy.drain-shutdown)"
 
 
 def test_a_stopping_container_without_a_slot_is_told_when_it_gets_one() -> None:

@@ -277,12 +277,14 @@ class Worker:
                 await self._observe(None)
                 scope, read = None, set(status.tables)
             planned = self._planned(scope)
+        # Nothing was awaited since the plan was made: this is what it was made for.
+        generation = self._claims.generation
         clock = asyncio.get_running_loop().time
         outcome = await carry_out(planned, self._proxy, status.tables, clock)
         self._forget_connections(counted)
         self._note_unplaced(outcome, scope)
         self._note_alarms(outcome, scope, clock())
-        status.generation = self._claims.generation
+        status.generation = generation
         return outcome
 
     async def _fresh_scope(

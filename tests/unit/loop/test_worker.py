@@ -19,6 +19,7 @@ from reconciler.core.model import (
     SetState,
     SetWeight,
 )
+from reconciler.worker import PassReport
 
 
 ONE, TWO, THREE = container(1), container(2), container(3)
@@ -461,3 +462,27 @@ async def test_a_partial_reading_of_another_process_is_not_mixed_with_the_old_on
         )
 
     assert None in proxy.observed[1:]
+
+
+async def test_the_generation_is_that_of_the_plan_that_was_applied() -> None:
+    """What changes while HAProxy is written to is for the next pass to claim."""
+    proxy = FakeProxy()
+    async with looping(proxy) as loop:
+        await loop.reporter.until_passes(1)
+        seen: list[int] = []
+        passed = loop.reporter.passed
+
+        def remember(report: PassReport) -> None:
+            seen.append(report.worker.generation)
+            passed(report)
+
+        loop.reporter.passed = remember  # type: ignore[method-assign] # a fake
+        proxy.gate.clear()
+        loop.start(ONE, at=1.0)
+        planned_for = loop.claims.generation
+        await proxy.until(lambda: proxy.waiting == 1)
+        loop.start(TWO, at=2.0)
+        proxy.gate.set()
+        await loop.reporter.until_passes(3)
+
+        assert seen[:2] == [planned_for, planned_for + 1]

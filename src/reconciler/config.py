@@ -11,6 +11,7 @@ from typing import Any
 from reconciler.core.base_cfg import default_ports
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
+from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS
 
 
 DEFAULT_HAPROXY = "unix:///run/haproxy/admin.sock"
@@ -24,7 +25,7 @@ class Settings:
     haproxy: tuple[str, ...] = (DEFAULT_HAPROXY,)
     """Runtime sockets, each of one HAProxy: unix:///PATH, tcp://HOST:PORT or
     master+unix:///PATH."""
-    haproxy_timeout_seconds: float = 5.0
+    haproxy_timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """How long HAProxy may be silent in the middle of an exchange."""
     docker: str | None = None
     """The engine, as in DOCKER_HOST; None takes the environment's, else the usual socket."""

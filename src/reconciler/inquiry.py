@@ -142,15 +142,16 @@ async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container
     now, stops = await engine.now(), Stops()
     for event in await engine.past_events(since=now - REACH_BACK_SECONDS, until=now):
         stops.note(event, event.at, is_news=False)
-    marked = []
-    for container in listed:
-        found: Container | None = container
-        if container.id in stops.signalled():
-            found = await engine.container(container.id)
+    stopping = set()
+    for container_id in stops.signalled() & {one.id for one in listed}:
+        found = await engine.container(container_id)
         rule = None if found is None else found.stop
-        is_stopping = rule is not None and stops.remaining(container.id, rule, now) > 0
-        marked.append(dataclasses.replace(container, is_stopping=is_stopping))
-    return marked
+        if rule is not None and stops.remaining(container_id, rule, now) > 0:
+            stopping.add(container_id)
+    return [
+        dataclasses.replace(one, is_stopping=True) if one.id in stopping else one
+        for one in listed
+    ]
 
 
 async def _observed(proxy: RuntimeProxy) -> ProxyWorld:

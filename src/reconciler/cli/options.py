@@ -14,6 +14,7 @@ from reconciler.core.placement import MAX_DRAIN_SECONDS
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
 from reconciler.haproxy.address import Address
+from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -176,7 +177,7 @@ _OPTIONS = (
         "--haproxy-timeout",
         "haproxy_timeout_seconds",
         type=click.FloatRange(min=0.1, max=60),
-        default=5.0,
+        default=DEFAULT_TIMEOUT_SECONDS,
         show_default=True,
         envvar="RECONCILER_HAPROXY_TIMEOUT",
         metavar="SECONDS",

@@ -241,18 +241,12 @@ class EventStream:
     """
 
     def __init__(
-        self,
-        client: docker.APIClient,
-        *,
-        since: float,
-        engine: Engine,
+        self, client: docker.APIClient, *, since: float, engine: Engine
     ) -> None:
         self._client = client
         self._engine = engine
         self._stream = client.events(
-            since=int(since),
-            filters=dict(EVENT_FILTERS),
-            decode=True,
+            since=int(since), filters=dict(EVENT_FILTERS), decode=True
         )
 
     def pump(self, receive: Callable[[EngineEvent], object]) -> None:

@@ -240,8 +240,7 @@ class Watcher:
         seconds = self._stops.remaining(container_id, rule, loop.time())
         if seconds <= 0:
             return self._unmark(container_id)
-        if (timer := self._stop_timers.pop(container_id, None)) is not None:
-            timer.cancel()
+        self._cancel_timer(container_id)
         self._stop_timers[container_id] = loop.call_later(
             seconds, self._outlive, container_id
         )
@@ -255,9 +254,12 @@ class Watcher:
             self._sink.changed(changes, at=None, is_resync=False)
 
     def _unmark(self, container_id: str) -> dict[str, Container | None]:
+        self._cancel_timer(container_id)
+        return self._catalog.note_stopping(container_id, is_stopping=False)
+
+    def _cancel_timer(self, container_id: str) -> None:
         if (timer := self._stop_timers.pop(container_id, None)) is not None:
             timer.cancel()
-        return self._catalog.note_stopping(container_id, is_stopping=False)
 
     def _is_of_no_concern(self, event: EngineEvent) -> bool:
         """Whether an event is of a container that does not run, and does not start it.

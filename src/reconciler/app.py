@@ -18,6 +18,7 @@ from reconciler.discovery.own import own_container, own_container_id
 from reconciler.discovery.watch import Watcher
 from reconciler.haproxy.proxy import RuntimeProxy
 from reconciler.haproxy.versions import reuse_needs_idle
+from reconciler.journal import Journal
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
 from reconciler.web import application, serve
@@ -75,7 +76,8 @@ async def run_daemon(settings: Settings) -> None:
     signal: Docker and HAProxy may come and go.
     """
     metrics = Metrics(settings.haproxy)
-    reporter = Reporters(LogReporter(), metrics)
+    journal = Journal()
+    reporter = Reporters(LogReporter(), metrics, journal)
     find_context = context_for(settings, own_container_id())
     claims = ClaimTable(find_context({}))
     workers = [
@@ -90,11 +92,15 @@ async def run_daemon(settings: Settings) -> None:
         )
         for address in settings.haproxy
     ]
-    controller = Controller(claims, workers, context_for=find_context)
+    controller = Controller(
+        claims, workers, context_for=find_context, reporter=reporter
+    )
     metrics.watch(controller)
     runner = None
     if settings.listen is not None:
-        runner = await serve(application(controller, metrics), *settings.listen)
+        runner = await serve(
+            application(controller, metrics, journal), *settings.listen
+        )
     engine = Engine(settings.docker)
     watcher = Watcher(engine, controller, resync_seconds=settings.resync_seconds)
     _log.info("started", extra={"haproxies": len(workers), "docker": engine.name})

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import Container
 from reconciler.core.placement import Context
-from reconciler.worker import Worker, WorkerStatus
-
-
-_log = logging.getLogger(__name__)
+from reconciler.worker import Reporter, Worker, WorkerStatus
 
 
 class Controller:
@@ -24,8 +20,10 @@ class Controller:
         workers: Sequence[Worker],
         *,
         context_for: Callable[[Mapping[str, Container]], Context],
+        reporter: Reporter,
     ) -> None:
         self._claims = claims
+        self._reporter = reporter
         self._workers = workers
         self._context_for = context_for
         self._informed = asyncio.Event()
@@ -66,13 +64,15 @@ class Controller:
 
     def listed(self) -> None:
         """A whole list was read."""
+        if self.engine_error is not None:
+            self._reporter.docker_followed()
         self.engine_error = None
         self._informed.set()
 
     def engine_lost(self, reason: str) -> None:
         """The engine does not answer: everything stays as it is."""
         if self.engine_error != reason:
-            _log.warning("docker is not followed at the moment: %s", reason)
+            self._reporter.docker_lost(reason)
         self.engine_error = reason
 
     async def run(self) -> None:

@@ -47,6 +47,8 @@ class World:
     settings: Settings
     claims: ClaimTable
     proxies: tuple[ProxyWorld, ...]
+    now: float
+    """When it was read, on the clock that dates the servers."""
     engine_error: DiscoveryError | None = None
 
     @property
@@ -71,6 +73,7 @@ class World:
                     self.claims.containers.values(), proxy.desired.all_endpoints()
                 ),
                 readings=proxy.readings,
+                now=self.now,
             )
         return rows
 
@@ -122,6 +125,7 @@ async def read_world(settings: Settings) -> World:
             _planned(settings, claims, task.result(), is_known=engine_error is None)
             for task in observing
         ),
+        now=asyncio.get_running_loop().time(),
         engine_error=engine_error,
     )
 
@@ -157,17 +161,9 @@ async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container
 async def _observed(proxy: RuntimeProxy) -> ProxyWorld:
     try:
         observed = await proxy.observe(with_connections=True)
-        rows = await proxy.client.show_stat()
+        readings = await proxy.readings()
     except RuntimeSocketError as error:
         return ProxyWorld(name=proxy.name, error=error)
-    readings = {
-        ServerRef(row.proxy, row.server): Reading(
-            # "* L4OK" is the last result while the next check is under way.
-            sessions=row.sessions,
-            check=row.check_status.removeprefix("* ") or None,
-        )
-        for row in rows
-    }
     return ProxyWorld(name=proxy.name, observed=observed, readings=readings)
 
 

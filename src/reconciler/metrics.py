@@ -113,6 +113,12 @@ class Metrics:
         if worker.process is not None:
             self._replaced.labels(worker.name).inc()
 
+    def docker_lost(self, reason: str) -> None:
+        """Nothing to count: whether Docker is followed is a gauge."""
+
+    def docker_followed(self) -> None:
+        """Nothing to count: whether Docker is followed is a gauge."""
+
     def exposition(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
         return generate_latest(self.registry)

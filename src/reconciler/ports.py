@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from reconciler.core.model import Action, Observed, Process
+from reconciler.core.model import Action, Observed, Process, ServerRef
+from reconciler.core.view import Reading
 from reconciler.errors import RuntimeSocketError
 
 
@@ -41,6 +42,13 @@ class Proxy(Protocol):
 
     async def process(self) -> Process:
         """Read which process answers now: one cheap command."""
+
+    async def readings(self) -> Mapping[ServerRef, Reading]:
+        """Read the statistics of all servers: sessions, requests, checks.
+
+        It costs more than a table (30 to 44 ms of HAProxy's time for 10,000 servers), so
+        it is for eyes, never for a pass.
+        """
 
     async def wait_closed(self) -> None:
         """Return when the persistent session has ended (or at once if there is none)."""

@@ -60,6 +60,14 @@ class LogReporter:
             extra={"haproxy": worker.name, "reason": why},
         )
 
+    def docker_lost(self, reason: str) -> None:
+        """Log once that the map is frozen, and why."""
+        _log.warning("docker is not followed at the moment: %s", reason)
+
+    def docker_followed(self) -> None:
+        """Log that Docker is followed (again)."""
+        _log.info("following docker")
+
     def _tell_unplaced(self, worker: WorkerStatus) -> None:
         """Say once who has no slot, and again only when that changes."""
         # Who is about to end misses nothing.
@@ -105,3 +113,13 @@ class Reporters:
         """Tell all."""
         for reporter in self._reporters:
             reporter.reconnected(worker, why)
+
+    def docker_lost(self, reason: str) -> None:
+        """Tell all."""
+        for reporter in self._reporters:
+            reporter.docker_lost(reason)
+
+    def docker_followed(self) -> None:
+        """Tell all."""
+        for reporter in self._reporters:
+            reporter.docker_followed()

@@ -103,6 +103,12 @@ class Reporter(Protocol):
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """A worker starts from an observed table again."""
 
+    def docker_lost(self, reason: str) -> None:
+        """Docker is not followed any more, or still not, now for this reason."""
+
+    def docker_followed(self) -> None:
+        """Docker was read after it had been lost, or for the first time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
@@ -281,6 +287,7 @@ class Worker:
         generation = self._claims.generation
         clock = asyncio.get_running_loop().time
         outcome = await carry_out(planned, self._proxy, status.tables, clock)
+        outcome = self._with_tenants(outcome)
         self._forget_connections(counted)
         self._note_unplaced(outcome, scope)
         self._note_alarms(outcome, scope, clock())
@@ -372,6 +379,20 @@ class Worker:
         status.process = observed.process
         if self._session_watch is None or self._session_watch.done():
             self._session_watch = asyncio.create_task(self._watch_session())
+
+    def _with_tenants(self, outcome: Outcome) -> Outcome:
+        """Name whoever was released: the planner only knows who is desired."""
+        changes = tuple(
+            change
+            if change.tenant is not None or change.port is None
+            else change._replace(
+                tenant=self._claims.last_tenant(
+                    change.ref.backend, change.address, change.port
+                )
+            )
+            for change in outcome.changes
+        )
+        return dataclasses.replace(outcome, changes=changes)
 
     def _forget_connections(self, backends: set[str]) -> None:
         """Connections were read for this pass: in the next one they are others."""

@@ -15,6 +15,7 @@ from reconciler.core.model import Container, Process
 from reconciler.core.placement import Context
 from reconciler.core.plan import DRAIN_SECONDS, Rules
 from reconciler.haproxy.versions import reuse_needs_idle
+from reconciler.journal import Journal
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
 from reconciler.worker import PassReport, Worker, WorkerSettings, WorkerStatus
@@ -41,6 +42,12 @@ class RecordingReporter:
         """Remember why."""
         del worker
         self.reconnects.append(why)
+
+    def docker_lost(self, reason: str) -> None:
+        """Remembered by nobody here."""
+
+    def docker_followed(self) -> None:
+        """Remembered by nobody here."""
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Return once the condition holds; it is looked at after every pass.
@@ -73,7 +80,8 @@ class Loop:
         self.reporter = RecordingReporter()
         self.metrics = Metrics([proxy.name for proxy in proxies])
         self.claims = ClaimTable(Context())
-        reporters = Reporters(LogReporter(), self.metrics, self.reporter)
+        self.journal = Journal()
+        reporters = Reporters(LogReporter(), self.metrics, self.journal, self.reporter)
 
         def rules_for(process: Process) -> Rules:
             return Rules(
@@ -92,7 +100,10 @@ class Loop:
             for proxy in proxies
         ]
         self.controller = Controller(
-            self.claims, self.workers, context_for=lambda _: Context()
+            self.claims,
+            self.workers,
+            context_for=lambda _: Context(),
+            reporter=reporters,
         )
         self.metrics.watch(self.controller)
 

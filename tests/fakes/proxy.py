@@ -18,6 +18,7 @@ from reconciler.core.model import (
     ServerRef,
     ShutdownSessions,
 )
+from reconciler.core.view import Reading
 from reconciler.errors import (
     CommandRejectedError,
     ConnectError,
@@ -58,6 +59,7 @@ class FakeProxy:
         self.observed: list[frozenset[str] | None] = []
         self.counted: list[frozenset[str] | None] = []
         self.connections: dict[ServerRef, int] = {}
+        self.statistics: dict[ServerRef, Reading] = {}
         self.writes: list[Action] = []
         self.batches = 0
         self.process_asked = 0
@@ -183,6 +185,11 @@ class FakeProxy:
         self.process_asked += 1
         await self._reach()
         return self.worker
+
+    async def readings(self) -> Mapping[ServerRef, Reading]:
+        """Return the statistics that a test put into ``statistics``."""
+        await self._reach()
+        return dict(self.statistics)
 
     async def wait_closed(self) -> None:
         """Return when the session ends, or at once where there is none."""

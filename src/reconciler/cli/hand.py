@@ -7,16 +7,15 @@ import json
 import math
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import click
 
 from reconciler.cli.options import AS_JSON, with_settings
-from reconciler.cli.render import Progress
 from reconciler.config import Settings
 from reconciler.core.model import AdminState
 from reconciler.errors import RuntimeSocketError
-from reconciler.hand import Place, change, counted, places, wait
+from reconciler.hand import Place, Watched, change, counted, places, wait
 from reconciler.inquiry import read_world
 
 
@@ -168,3 +167,21 @@ def _moved_json(moved: _Moved) -> dict[str, object]:
         "container_id": tenant.container_id if tenant else None,
         "container": tenant.container if tenant else None,
     }
+
+
+class Progress:
+    """Tells on a terminal how many sessions are left, whenever that changes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.last: list[Watched] = []
+
+    def __call__(self, seen: list[Watched]) -> None:
+        """Take in one look."""
+        before = {(w.place.haproxy, w.place.ref): w.sessions for w in self.last}
+        self.last = seen
+        if not self._stream.isatty():
+            return
+        for one in seen:
+            if before.get((one.place.haproxy, one.place.ref)) != one.sessions:
+                self._stream.write(f"{one.place}: {counted(one.sessions)}\n")

@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from reconciler.core.desired import Claim, claims_of, desired_from
-from reconciler.core.model import Container, Desired
+from reconciler.core.model import Container, Desired, Endpoint, Tenant
 from reconciler.core.placement import Context
+
+
+_FORMER_KEPT = 1024
+"""How many former tenants are remembered at least, beyond those that live now."""
 
 
 class ClaimTable:
@@ -20,6 +24,7 @@ class ClaimTable:
         self._containers: dict[str, Container] = {}
         self._claims: dict[str, tuple[Claim, ...]] = {}
         self._by_backend: dict[str | None, dict[str, Claim]] = {}
+        self._tenants: dict[tuple[str, str, int], Tenant] = {}
         self._generation = 0
 
     @property
@@ -69,6 +74,25 @@ class ClaimTable:
         ]
         return desired_from(claims, backends, generation=self._generation)
 
+    def last_tenant(self, backend: str, address: str, port: int) -> Tenant | None:
+        """Return who lives at an endpoint, or lived there last; None where nobody knows.
+
+        For people and logs: whoever is released has left the claims already.
+        """
+        return self._tenants.get((backend, address, port))
+
+    def _remember(self, endpoint: Endpoint) -> None:
+        self._tenants.pop(endpoint.key, None)
+        self._tenants[endpoint.key] = endpoint.tenant
+        if len(self._tenants) > 2 * len(self._claims) + 2 * _FORMER_KEPT:
+            for key in list(self._tenants)[: len(self._tenants) // 2]:
+                self._forget(key)
+
+    def _forget(self, key: tuple[str, str, int]) -> None:
+        """Drop a tenant that has gone."""
+        if self._tenants[key].container_id not in self._claims:
+            del self._tenants[key]
+
     def _set(self, container_id: str, container: Container | None) -> set[str | None]:
         old = self._claims.pop(container_id, ())
         new: tuple[Claim, ...] = ()
@@ -84,4 +108,6 @@ class ClaimTable:
             self._by_backend[claim.backend].pop(container_id, None)
         for claim in new:
             self._by_backend.setdefault(claim.backend, {})[container_id] = claim
+            if isinstance(claim.outcome, Endpoint):
+                self._remember(claim.outcome)
         return {claim.backend for claim in (*old, *new)}

@@ -31,6 +31,11 @@ class Reading:
 
     sessions: int | None = None
     check: str | None = None
+    """The last check's result, such as ``L4OK``; the one before it while one is under way."""
+    requests_per_second: int | None = None
+    """In the last second; in TCP mode, connections."""
+    is_up: bool | None = None
+    """Whether its checks pass; None where it has none, or is in maint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,10 @@ class SlotRow:
     project: str | None
     held: bool = False
     """An operator took it out of rotation by hand."""
+    requests_per_second: int | None = None
+    """In the last second; in TCP mode, connections."""
+    age_seconds: int | None = None
+    """Since HAProxy last changed its state; None where that is not known."""
 
 
 def is_held(server: Server) -> bool:
@@ -60,13 +69,31 @@ def is_held(server: Server) -> bool:
     return is_out and server.weight > 0
 
 
-def state_of(server: Server) -> str:
-    """Return a slot's state in one word: free, ready, drain, maint or down."""
+def state_of(server: Server, reading: Reading | None = None) -> str:
+    """Return a slot's state in one word: free, ready, drain, maint or down.
+
+    ``reading``, where there is one, is younger than the server's own ``is_up``.
+    """
     if server.is_free:
         return FREE
-    if server.admin is AdminState.READY and server.has_check and not server.is_up:
+    is_up = server.is_up
+    if reading is not None and reading.is_up is not None:
+        is_up = reading.is_up
+    if server.admin is AdminState.READY and server.has_check and not is_up:
         return DOWN
     return server.admin.value
+
+
+def age_of(server: Server, now: float) -> int | None:
+    """Return for how many seconds a server has been in its state, None where unknown.
+
+    ``now`` is on the clock of the server's own dates. A drain is dated by ``out_since``:
+    HAProxy since 2.8 does not date it.
+    """
+    since = server.last_change
+    if server.admin is AdminState.DRAIN:
+        since = server.out_since
+    return None if since is None else max(0, int(now - since))
 
 
 def slot_rows(
@@ -76,13 +103,18 @@ def slot_rows(
     prefix: str,
     tenants: Tenants,
     readings: Mapping[ServerRef, Reading] | None = None,
+    now: float | None = None,
 ) -> list[SlotRow]:
-    """Return a row for every slot of one HAProxy, by backend and in numeric order."""
+    """Return a row for every slot of one HAProxy, by backend and in numeric order.
+
+    ``now`` is on the clock that dates the servers; without it no age is told.
+    """
     rows = []
     for servers in tables.values():
         for server in slots_of(servers.values(), prefix):
             reading = (readings or {}).get(server.ref, _NO_READING)
-            rows.append(_row(haproxy, server, tenants.of(server), reading))
+            age = None if now is None else age_of(server, now)
+            rows.append(_row(haproxy, server, tenants.of(server), reading, age))
     return rows
 
 
@@ -90,7 +122,11 @@ _NO_READING = Reading()
 
 
 def _row(
-    haproxy: str, server: Server, tenant: Tenant | None, reading: Reading
+    haproxy: str,
+    server: Server,
+    tenant: Tenant | None,
+    reading: Reading,
+    age_seconds: int | None,
 ) -> SlotRow:
     is_free = server.is_free
     known = tenant if tenant is not None and not is_free else None
@@ -98,7 +134,7 @@ def _row(
         haproxy=haproxy,
         backend=server.ref.backend,
         slot=server.ref.server,
-        state=state_of(server),
+        state=state_of(server, reading),
         address=None if is_free else server.address,
         port=None if is_free else server.port,
         weight=server.weight,
@@ -109,6 +145,8 @@ def _row(
         service=known.service if known else None,
         project=known.project if known else None,
         held=is_held(server),
+        requests_per_second=reading.requests_per_second,
+        age_seconds=age_seconds,
     )
 
 

@@ -21,7 +21,9 @@ from reconciler.core.model import (
     Observed,
     Process,
     Server,
+    ServerRef,
 )
+from reconciler.core.view import Reading
 from reconciler.errors import (
     ConnectError,
     LocalProtocolError,
@@ -118,6 +120,13 @@ class RuntimeProxy:
                 only=only,
             )
         return Observed(process=first.process, backends=backends)
+
+    async def readings(self) -> dict[ServerRef, Reading]:
+        """Return what HAProxy's statistics say of every server.
+
+        See :meth:`reconciler.ports.Proxy.readings`. Raises RuntimeSocketError.
+        """
+        return replies.readings(await self._client.ask(commands.show_server_stat()))
 
     async def process(self) -> Process:
         """Read which process answers now. Raises RuntimeSocketError."""

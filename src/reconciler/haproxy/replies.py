@@ -24,6 +24,7 @@ from reconciler.core.model import (
     ServerRef,
     canonical_address,
 )
+from reconciler.core.view import Reading
 from reconciler.errors import (
     CommandRejectedError,
     NoSuchServerError,
@@ -325,6 +326,46 @@ def sessions_open(reply: Reply) -> dict[str, int]:
         return {f"{row[at[0]]}/{row[at[1]]}": int(row[at[2]]) for row in rows}
     except (IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
+
+
+_READ_COLUMNS = ("pxname", "svname", "scur", "status", "rate", "check_status")
+
+
+def readings(reply: Reply) -> dict[ServerRef, Reading]:
+    """Return what ``show stat`` says of each server, and nothing of frontends and backends.
+
+    It reads six columns of about a hundred: 10,000 rows cost a tenth of :func:`stats`.
+    """
+    header, *lines = reply.text.split("\n")
+    titles = header.removeprefix("# ").split(",")
+    try:
+        at = [titles.index(title) for title in _READ_COLUMNS]
+        return dict(_readings(lines, at))
+    except (IndexError, ValueError) as error:
+        raise _malformed(reply, f"no usable {error}") from error
+
+
+def _readings(lines: list[str], at: list[int]) -> Iterator[tuple[ServerRef, Reading]]:
+    proxy_at, server_at, sessions_at, status_at, rate_at, check_at = at
+    for line in filter(None, lines):
+        # These columns stand before any that may be quoted (``last_chk``).
+        row = line.split(",", check_at + 1)
+        server = row[server_at]
+        if server in {"FRONTEND", "BACKEND"}:
+            continue
+        # "* L4OK" is the last result while the next check is under way.
+        check = row[check_at].removeprefix("* ")
+        # "UP 1/2" is on its way down, "DOWN 1/2" on its way up.
+        status = row[status_at].partition(" ")[0]
+        yield (
+            ServerRef(row[proxy_at], server),
+            Reading(
+                sessions=_number(row[sessions_at]),
+                check=check or None,
+                requests_per_second=_number(row[rate_at]),
+                is_up={"UP": True, "DOWN": False}.get(status),
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

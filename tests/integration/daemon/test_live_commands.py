@@ -18,6 +18,7 @@ pytestmark = pytest.mark.integration
 SLOT_KEYS = [
     *("haproxy", "backend", "slot", "state", "address", "port", "weight", "sessions"),
     *("check", "container_id", "container", "service", "project", "held"),
+    *("requests_per_second", "age_seconds"),
 ]
 UNPLACED_KEYS = [
     *("haproxy", "backend", "container_id", "container", "service", "project"),
@@ -98,7 +99,9 @@ async def test_slots(haproxy3: HaproxyProcess, engine: ScriptedEngine) -> None:
     assert left_out["container"] == "bad"
 
     def without_statistics(found: dict[str, Any]) -> list[dict[str, Any]]:
-        unread = {"check": None, "sessions": None, "state": None}
+        unread = dict.fromkeys(
+            ("check", "sessions", "state", "requests_per_second", "age_seconds")
+        )
         return [one | unread for one in found["slots"]]
 
     assert without_statistics(served) == without_statistics(shown)

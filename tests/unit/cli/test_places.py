@@ -68,6 +68,7 @@ def world(
             else dataclasses.replace(one, desired=claims.desired(one.observed.backends))
             for one in proxies
         ),
+        now=0.0,
         engine_error=engine_error,
     )
 

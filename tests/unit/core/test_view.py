@@ -21,6 +21,7 @@ from reconciler.core.placement import Context
 from reconciler.core.view import (
     Reading,
     Tenants,
+    age_of,
     is_held,
     slot_map,
     slot_rows,
@@ -43,6 +44,8 @@ SLOT_KEYS = [
     "service",
     "project",
     "held",
+    "requests_per_second",
+    "age_seconds",
 ]
 UNPLACED_KEYS = [
     "haproxy",
@@ -111,15 +114,17 @@ def test_the_contract_of_slots_json() -> None:
     one = container(7)
     tenants = Tenants([one], [])
     readings = {
-        LIVE.ref: Reading(sessions=3, check="L4OK"),
-        FREE.ref: Reading(sessions=0, check="MAINT"),
+        LIVE.ref: Reading(sessions=3, check="L4OK", requests_per_second=7),
+        FREE.ref: Reading(sessions=0, check="MAINT", requests_per_second=0),
     }
+    dated = dataclasses.replace(LIVE, last_change=100.0)
     rows = slot_rows(
         "unix:///a",
-        {"web": {"slot1": FREE, "slot2": LIVE}},
+        {"web": {"slot1": FREE, "slot2": dated}},
         prefix="slot",
         tenants=tenants,
         readings=readings,
+        now=160.5,
     )
     left_out = Unplaced(
         backend="web",
@@ -143,10 +148,11 @@ def test_the_contract_of_slots_json() -> None:
         "container",
         "service",
         "project",
+        "age_seconds",
     }
     assert list(live.values()) == [
         *("unix:///a", "web", "slot2", "ready", "10.0.0.7", 8000, 1, 3, "L4OK"),
-        *(one.id, "web-7", "web", "demo", False),
+        *(one.id, "web-7", "web", "demo", False, 7, 60),
     ]
     [row] = shown["unplaced"]
     assert [key for key in row if key != "cause"] == UNPLACED_KEYS
@@ -212,3 +218,27 @@ def test_held_is_out_of_rotation_with_its_weight(
     assert is_held(slot) is expected
     [row] = slot_rows("one", {"web": {"slot2": slot}}, prefix="slot", tenants=NOBODY)
     assert row.held is expected
+
+
+def test_a_readings_verdict_is_younger_than_the_servers() -> None:
+    """Whether checks pass is taken from the statistics where they were read."""
+    checked = dataclasses.replace(LIVE, has_check=True, is_up=True)
+
+    assert state_of(checked, Reading(is_up=False)) == "down"
+    assert state_of(dataclasses.replace(checked, is_up=False), Reading(is_up=True)) == (
+        "ready"
+    )
+    assert state_of(checked, Reading()) == "ready"
+
+
+def test_the_age_of_a_drain_is_since_it_left_rotation() -> None:
+    """HAProxy's own date is that of the last change it dates; a drain is none, since 2.8."""
+    ready = dataclasses.replace(LIVE, last_change=10.0)
+    draining = dataclasses.replace(
+        ready, admin=AdminState.DRAIN, out_since=70.0, weight=0
+    )
+
+    assert age_of(ready, 100.0) == 90
+    assert age_of(draining, 100.0) == 30
+    assert age_of(dataclasses.replace(draining, out_since=None), 100.0) is None
+    assert age_of(ready, 5.0) == 0

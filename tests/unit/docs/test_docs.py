@@ -12,8 +12,10 @@ import click
 import pytest
 from tests.unit.docs import pages
 
-from reconciler import cli, metrics
+from reconciler import metrics
+from reconciler.cli import cli, exits
 from reconciler.cli.options import KEYS, with_settings
+from reconciler.cli.plan import change_json
 from reconciler.core import placement
 from reconciler.core.model import (
     Cause,
@@ -24,10 +26,11 @@ from reconciler.core.model import (
 )
 from reconciler.core.view import STATES, SlotRow, unplaced_row
 from reconciler.doctor import Finding, Verdict
+from reconciler.journal import NEWS, Entry
 
 
 CONFIGURATION = pages.text_of("docs/configuration.md")
-COMMANDS: dict[str, click.Command] = dict(cli.cli.commands)
+COMMANDS: dict[str, click.Command] = dict(cli.commands)
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
@@ -106,7 +109,7 @@ def test_every_exit_code_is_documented() -> None:
     """The table of exit codes is the one the command line uses."""
     rows = pages.table(pages.section(CONFIGURATION, "Exit codes"), "code")
 
-    assert ["0", *map(str, (cli.FAILED, cli.USAGE, cli.PENDING))] == [
+    assert ["0", *map(str, (exits.FAILED, exits.USAGE, exits.PENDING))] == [
         row[0] for row in rows
     ]
 
@@ -153,8 +156,16 @@ def test_the_json_of_plan_has_the_documented_form() -> None:
     example = _example("plan")
     change = Change("release", ServerRef("web", "slot2"), "10.0.0.1", 80, None, "")
 
-    assert list(cli._change_json("h", change, ())) == list(example["changes"][0])
+    assert list(change_json("h", change, ())) == list(example["changes"][0])
     assert list(example) == ["converged", "changes", "unplaced"]
+
+
+def test_the_json_of_events_has_the_documented_form() -> None:
+    """An entry has the fields of the example, in its order, and every kind is explained."""
+    part = pages.section(pages.section(CONFIGURATION, "JSON"), "events")
+
+    assert [field.name for field in fields(Entry)] == list(_example("events"))
+    assert list(NEWS) == pages.first_codes(pages.table(part, "kind"))
 
 
 def test_the_json_of_check_has_the_documented_form() -> None:

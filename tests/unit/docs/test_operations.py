@@ -16,6 +16,7 @@ from reconciler.core.placement import Context
 from reconciler.core.plan import Rules
 from reconciler.discovery.engine import Engine
 from reconciler.haproxy.proxy import RuntimeProxy
+from reconciler.journal import Journal
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter
 from reconciler.web import application
@@ -44,7 +45,9 @@ def _controller() -> Controller:
     )
     worker.status.tables = {"web": {"slot1": free_slot(1)}}
     worker.status.unplaced = {"web": (UNPLACED,)}
-    return Controller(claims, [worker], context_for=lambda _: Context())
+    return Controller(
+        claims, [worker], context_for=lambda _: Context(), reporter=LogReporter()
+    )
 
 
 def test_every_metric_is_documented() -> None:
@@ -64,7 +67,7 @@ def test_every_metric_is_documented() -> None:
 
 def test_every_route_is_documented() -> None:
     """The table of paths is what is served on --listen."""
-    app: web.Application = application(_controller(), Metrics([]))
+    app: web.Application = application(_controller(), Metrics([]), Journal())
     real = {resource.canonical for resource in app.router.resources()}
     rows = pages.table(pages.section(OPERATIONS, "Health"), "path")
 

@@ -67,7 +67,7 @@ def test_the_architecture_names_every_module() -> None:
     layers = pages.section(ARCHITECTURE, "Layers")
     rows = re.findall(r"^\|(.+?)\|", layers, re.MULTILINE)
     named = {word for row in rows for word in pages.codes(row)}
-    named |= {word for word in pages.codes(layers) if word.startswith("cli.")}
+    named |= {word for word in pages.codes(layers) if word.startswith("web.")}
 
     assert _modules() == named
 

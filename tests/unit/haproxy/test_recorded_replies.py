@@ -111,6 +111,28 @@ def test_sessions_of_show_stat(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_readings_of_show_stat(version: str) -> None:
+    """Six columns are read without the others, as the whole reading has them."""
+    reply = recorded(version, "show-stat")
+    servers = {
+        ServerRef(row.proxy, row.server): row
+        for row in replies.stats(reply)
+        if row.server not in ("FRONTEND", "BACKEND")
+    }
+
+    found = replies.readings(reply)
+
+    assert list(found) == list(servers)
+    for ref, row in servers.items():
+        reading = found[ref]
+        assert reading.sessions == row.sessions
+        assert reading.requests_per_second == row.session_rate
+        assert reading.check == (row.check_status.removeprefix("* ") or None)
+    assert found[ServerRef("web", "slot1")].is_up is False
+    assert found[ServerRef("web", "slot3")].is_up is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_show_stat(version: str) -> None:
     """Rows are typed; what is empty in a row is None."""
     rows = {
@@ -304,3 +326,11 @@ def test_what_is_no_show_servers_conn_is_an_error(text: str) -> None:
     """No header, or no number, never reads as no connections."""
     with pytest.raises(RemoteProtocolError, match="show servers conn"):
         replies.connections_in_use(Reply("show servers conn", text))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 200, 4000])
+def test_readings_of_what_is_no_show_stat_are_an_error(cut: int) -> None:
+    """No header, or a row that ends early, never reads as no servers."""
+    text = recorded("3.0", "show-stat").text[:cut]
+    with pytest.raises(RemoteProtocolError, match="show stat"):
+        replies.readings(Reply("show stat", text))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,6 +22,7 @@ from reconciler.core.model import SetAddress
 from reconciler.errors import ConfigError
 from reconciler.logs import configure_logging
 from reconciler.web import application, map_of, readiness, serve
+from reconciler.web.stream import MOST_STREAMS
 
 
 NAME = "unix:///fake"
@@ -203,7 +208,9 @@ async def test_what_is_served(url: str) -> None:
     """Every path answers with what its name says, and nothing can be posted."""
     host, port = "127.0.0.1", int(url.rpartition(":")[2])
     async with looping(FakeProxy(), is_informed=False) as loop:
-        runner = await serve(application(loop.controller, loop.metrics), host, port)
+        runner = await serve(
+            application(loop.controller, loop.metrics, loop.journal), host, port
+        )
         try:
             async with aiohttp.ClientSession(url) as client:
                 async with client.get("/readyz") as answer:
@@ -231,17 +238,124 @@ async def test_what_is_served(url: str) -> None:
             await runner.cleanup()
 
 
+@asynccontextmanager
+async def serving(loop: Loop, url: str) -> AsyncIterator[aiohttp.ClientSession]:
+    """Serve a loop for the length of a block, and ask it."""
+    port = int(url.rpartition(":")[2])
+    served = application(loop.controller, loop.metrics, loop.journal)
+    runner = await serve(served, "127.0.0.1", port)
+    async with aiohttp.ClientSession(url) as client:
+        try:
+            yield client
+        finally:
+            async with asyncio.timeout(5):
+                await runner.cleanup()
+
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+async def streamed(answer: aiohttp.ClientResponse, count: int) -> list[dict[str, Any]]:
+    """Return the next messages of a stream."""
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(5):
+        while len(found) < count:
+            line = await answer.content.readline()
+            if line.startswith(b"data: "):
+                found.append(json.loads(line.removeprefix(b"data: ")))
+    return found
+
+
+async def test_what_happened_is_served(url: str) -> None:
+    """All that is remembered, or what came after an id or a time."""
+    async with looping(FakeProxy()) as loop, serving(loop, url) as client:
+        await loop.reporter.until_passes(1)
+        began = time.time()
+        loop.start(ONE, at=began)
+        await loop.reporter.until_passes(2)
+        answers = []
+        for query in ("", "?after=2", f"?since={began}", "?after=99"):
+            async with client.get(f"/api/events{query}") as answer:
+                answers.append(await answer.json())
+
+    everything, after, since, later = (
+        [entry["kind"] for entry in one["events"]] for one in answers
+    )
+    assert everything == ["docker_followed", "haproxy_reached", "assign"]
+    assert after == since == ["assign"]
+    assert later == []
+    assert [one["last_id"] for one in answers] == [3, 3, 3, 3]
+    assert answers[0]["events"][2]["container"] == "web-1"
+
+
+async def test_a_stream_begins_with_what_comes_next(url: str) -> None:
+    """Live entries come with their ids; taken up again, it goes on where it was."""
+    async with looping(FakeProxy()) as loop, serving(loop, url) as client:
+        await loop.reporter.until_passes(1)
+        async with client.get("/api/events", headers=STREAM) as answer:
+            assert answer.content_type == "text/event-stream"
+            await answer.content.readline()
+            loop.start(ONE, at=time.time())
+            [entry] = await streamed(answer, 1)
+            assert entry["kind"] == "assign"
+        again = {**STREAM, "Last-Event-ID": str(entry["id"] - 1)}
+        async with client.get("/api/events", headers=again) as answer:
+            assert await streamed(answer, 1) == [entry]
+        async with client.get("/api/events?since=0", headers=STREAM) as answer:
+            assert len(await streamed(answer, 3)) == 3
+
+
+async def test_an_open_stream_does_not_hold_up_the_end(url: str) -> None:
+    """The daemon ends its streams when it ends, and the reader sees the end."""
+    port = int(url.rpartition(":")[2])
+    async with looping(FakeProxy()) as loop, aiohttp.ClientSession(url) as client:
+        served = application(loop.controller, loop.metrics, loop.journal)
+        runner = await serve(served, "127.0.0.1", port)
+        async with client.get("/api/events", headers=STREAM) as answer:
+            await answer.content.readline()
+            async with asyncio.timeout(5):
+                await runner.cleanup()
+                assert b"data" not in await answer.content.read()
+
+
+async def test_streams_are_bounded(url: str) -> None:
+    """One too many is turned away, and there is room again when one has gone."""
+    async with looping(FakeProxy()) as loop, serving(loop, url) as client:
+        answers = [
+            await client.get("/api/events", headers=STREAM) for _ in range(MOST_STREAMS)
+        ]
+        async with client.get("/api/events", headers=STREAM) as refused:
+            assert refused.status == 503
+            assert "close one" in await refused.text()
+        for answer in answers:
+            answer.close()
+
+
+@pytest.mark.parametrize("query", ["after=x", "since=-1", "since=nan", "after=inf"])
+async def test_a_bad_question_is_told(url: str, query: str) -> None:
+    """400, with the word that is wrong and what is accepted."""
+    async with (
+        looping(FakeProxy()) as loop,
+        serving(loop, url) as client,
+        client.get(f"/api/events?{query}") as answer,
+    ):
+        assert answer.status == 400
+        assert "must be a number" in await answer.text()
+
+
 async def test_a_port_that_is_taken(url: str) -> None:
     """The message names the address, the cause and both ways out."""
     port = int(url.rpartition(":")[2])
     async with looping(FakeProxy()) as loop:
         runner = await serve(
-            application(loop.controller, loop.metrics), "127.0.0.1", port
+            application(loop.controller, loop.metrics, loop.journal), "127.0.0.1", port
         )
         try:
             with pytest.raises(ConfigError) as caught:
                 await serve(
-                    application(loop.controller, loop.metrics), "127.0.0.1", port
+                    application(loop.controller, loop.metrics, loop.journal),
+                    "127.0.0.1",
+                    port,
                 )
         finally:
             await runner.cleanup()
@@ -285,7 +399,7 @@ async def test_each_change_is_one_log_line(caplog: pytest.LogCaptureFixture) -> 
 
     assert [record.getMessage() for record in caplog.records] == [
         "assigned web-1 (10.0.0.1:8000) to web/slot1",
-        "released 10.0.0.1:8000 from web/slot1",
+        "released web-1 (10.0.0.1:8000) from web/slot1",
     ]
     assert "latency_ms" in vars(caplog.records[0])
     assert vars(caplog.records[0])["haproxy"] == NAME

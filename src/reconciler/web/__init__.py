@@ -1,7 +1,8 @@
-"""What is served on ``--listen``: /metrics, /healthz, /readyz and /api/slots."""
+"""What is served on ``--listen``: metrics, health, the slot map and what happened to it."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +11,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from reconciler.controller import Controller
 from reconciler.core.view import Tenants, slot_map, slot_rows
 from reconciler.errors import ConfigError
+from reconciler.journal import Journal
 from reconciler.metrics import Metrics
+from reconciler.web.events import events_route
+from reconciler.web.stream import Streams
 
 
 _UNAVAILABLE = 503
@@ -57,18 +61,25 @@ def map_of(controller: Controller) -> dict[str, Any]:
         desired = claims.desired(set(worker.tables))
         tenants = Tenants(claims.containers.values(), desired.all_endpoints())
         rows += slot_rows(
-            worker.name, worker.tables, prefix=worker.slot_prefix, tenants=tenants
+            worker.name,
+            worker.tables,
+            prefix=worker.slot_prefix,
+            tenants=tenants,
+            now=asyncio.get_running_loop().time(),
         )
         unplaced += [(worker.name, one) for one in worker.all_unplaced()]
     return slot_map(rows, unplaced)
 
 
-def application(controller: Controller, metrics: Metrics) -> web.Application:
+def application(
+    controller: Controller, metrics: Metrics, journal: Journal
+) -> web.Application:
     """Return the HTTP application. Every route is GET and reads memory only."""
+    streams = Streams()
 
     async def index(_: web.Request) -> web.Response:
         return web.Response(
-            text="slot reconciler: /metrics /healthz /readyz /api/slots\n"
+            text="slot reconciler: /metrics /healthz /readyz /api/slots /api/events\n"
         )
 
     async def exposition(_: web.Request) -> web.Response:
@@ -92,6 +103,8 @@ def application(controller: Controller, metrics: Metrics) -> web.Application:
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/api/slots", slots)
+    app.add_routes([events_route(journal, streams)])
+    app.on_shutdown.append(lambda _: streams.aclose())
     return app
 
 

@@ -105,7 +105,7 @@ async def run_daemon(settings: Settings) -> None:
     watcher = Watcher(engine, controller, resync_seconds=settings.resync_seconds)
     _log.info("started", extra={"haproxies": len(workers), "docker": engine.name})
     try:
-        await _until_signal(watcher.run(), controller.run())
+        await _until_signal(watcher.run(), controller.run(), metrics.run())
     finally:
         await engine.aclose()
         if runner is not None:

@@ -76,6 +76,7 @@ def application(
 ) -> web.Application:
     """Return the HTTP application. Every route is GET and reads memory only."""
     streams = Streams()
+    metrics.watch_readers(streams=lambda: len(streams), entries=lambda: journal.last_id)
 
     async def index(_: web.Request) -> web.Response:
         return web.Response(
@@ -83,9 +84,8 @@ def application(
         )
 
     async def exposition(_: web.Request) -> web.Response:
-        return web.Response(
-            body=metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        text = await asyncio.to_thread(metrics.scrape().text)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")

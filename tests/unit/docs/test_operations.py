@@ -11,7 +11,7 @@ from tests.unit.docs import pages
 
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Cause, Tenant, Unplaced
+from reconciler.core.model import Cause, Process, Tenant, Unplaced
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules
 from reconciler.discovery.engine import Engine
@@ -36,6 +36,7 @@ UNPLACED = Unplaced(
 def _controller() -> Controller:
     """Return a controller with one worker that has a slot and somebody without one."""
     claims = ClaimTable(Context())
+    process = Process(version="3.0.11", pid=1, start_time=1, is_stopping=False)
     worker = Worker(
         RuntimeProxy("unix:///nowhere"),
         claims,
@@ -43,6 +44,7 @@ def _controller() -> Controller:
         settings=WorkerSettings(),
         reporter=LogReporter(),
     )
+    worker.status.process = process
     worker.status.tables = {"web": {"slot1": free_slot(1)}}
     worker.status.unplaced = {"web": (UNPLACED,)}
     return Controller(
@@ -55,7 +57,7 @@ def test_every_metric_is_documented() -> None:
     exposed = Metrics(["unix:///nowhere"])
     exposed.watch(_controller())
     real: dict[str, set[str]] = {}
-    for family in exposed.registry.collect():
+    for family in exposed.scrape().collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels}
         real[name] = labels - {"le"}

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak clean venv versions
+.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak clean venv versions prometheus
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -19,14 +19,14 @@ slots: ## Show the slot map of the running demo
 down: ## Stop the demo and everything that was started for it
 	@scripts/down
 
-test: lint typecheck versions ## Set everything up, then run every check and every test
+test: lint typecheck versions prometheus ## Set everything up, then run every check and every test
 	@scripts/setup || [ $$? = 3 ]
 	$(bin)/pytest
 
 unit: venv ## Run the tests that need no HAProxy and no Docker
 	$(bin)/pytest -m "not integration and not e2e"
 
-integration: venv versions ## Run the tests on real HAProxy versions
+integration: venv versions prometheus ## Run the tests on real HAProxy versions and Prometheus
 	$(bin)/pytest -m integration
 
 e2e: venv ## Run the tests on a real Docker engine
@@ -71,6 +71,10 @@ venv: ## Make the virtual environment with all tools
 # A version that cannot be had here is named by the tests that skip for want of it.
 versions: venv
 	@scripts/haproxy-versions || echo "some HAProxy versions are missing; tests that need them will say so"
+
+# For the tests of metrics, alerts and dashboard; without it they say that they need it.
+prometheus:
+	@scripts/prometheus || echo "Prometheus is missing; tests that need it will say so"
 
 clean: ## Remove what the other targets made in this folder
 	rm -rf .cache .venv wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -51,7 +51,8 @@ def _faults(call: Call) -> list[str]:
         absent = [name for name in names if name not in COMMANDS]
         if absent:
             return [f"{call.shown}: no command {name}" for name in absent]
-        unknown = call.options - set.union(*(_options(COMMANDS[n]) for n in names))
+        known = {option for name in names for option in _options(COMMANDS[name])}
+        unknown = call.options - known
     return [f"{call.shown}: no option {option}" for option in sorted(unknown)]
 
 
@@ -71,7 +72,7 @@ def test_the_commands_exist(page: Path) -> None:
 )
 def test_the_options_exist(page: Path) -> None:
     """Each option in a code span is one of a command here, or is known as another's."""
-    known = set.union(*(_options(command) for command in COMMANDS.values()))
+    known = {one for command in COMMANDS.values() for one in _options(command)}
     named = set(lone_options(page.read_text(encoding="utf-8")))
 
     assert named - known - _options(cli.cli) - set(OF_OTHERS) == set()

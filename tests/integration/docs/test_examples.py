@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import certifi
 import pytest
 from tests.support.haproxy_process import HaproxyProcess
-from tests.unit.docs import pages
+from tests.unit.docs import dockercloud, pages
 
 
 pytestmark = pytest.mark.integration
@@ -37,3 +39,22 @@ def test_an_example_is_valid_without_a_warning(
 def test_there_are_examples() -> None:
     """The pages that show whole configurations are among those that are checked."""
     assert {page.stem for page, _, _ in WHOLE} >= {"adopt", "from-dockercloud-haproxy"}
+
+
+def test_each_line_for_dockercloud_is_valid_without_a_warning(
+    version: str, tmp_path: Path
+) -> None:
+    """HAProxy accepts every line of the tables, each in the section that is named."""
+    certificates = tmp_path / "certificates"
+    certificates.mkdir()
+    config = dockercloud.configuration([*dockercloud.GLOBAL, *dockercloud.OF_SERVICES])
+    config = re.sub(r"crt /\S+", f"crt {certificates}", config)
+    config = re.sub(r"ca-file /\S+", f"ca-file {certifi.where()}", config)
+
+    # There is no certificate to give it: strict-sni makes of that error a warning.
+    config = config.replace(" ssl crt", " ssl strict-sni crt")
+    checked = HaproxyProcess(version, tmp_path, config=config).check()
+    warnings = [line for line in checked.stderr.splitlines() if "WARNING" in line]
+
+    assert checked.returncode == 0, checked.stderr
+    assert [w for w in warnings if "no SSL certificate specified" not in w] == []

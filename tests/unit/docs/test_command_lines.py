@@ -9,6 +9,7 @@ import click
 import pytest
 from tests.unit.docs import pages
 from tests.unit.docs.command_lines import Call, calls, lone_options, make_targets
+from tests.unit.docs.test_docs import LABELS
 
 from reconciler import cli
 
@@ -20,6 +21,7 @@ PAGES = sorted(
     if not page.relative_to(pages.ROOT).parts[0].startswith(".")
 )
 COMMANDS: dict[str, click.Command] = dict(cli.cli.commands)
+KNOWN_LABELS = LABELS | {"haproxy.backends.NAME.port", "haproxy.backends.NAME.weight"}
 TARGETS = set(
     re.findall(r"^([a-z0-9-]+):", pages.text_of("Makefile"), flags=re.MULTILINE)
 )
@@ -76,6 +78,21 @@ def test_the_options_exist(page: Path) -> None:
     named = set(lone_options(page.read_text(encoding="utf-8")))
 
     assert named - known - _options(cli.cli) - set(OF_OTHERS) == set()
+
+
+@pytest.mark.parametrize(
+    "page",
+    # These two name modules: `haproxy.client` is no label.
+    [page for page in PAGES if page.stem not in {"architecture", "runtime-client"}],
+    ids=lambda p: str(p.relative_to(pages.ROOT)),
+)
+def test_the_labels_exist(page: Path) -> None:
+    """Each label in a code span is one that the rules read."""
+    spans = pages.codes(pages.prose(page.read_text(encoding="utf-8")))
+    named = {re.split(r"[:=\s]", span)[0] for span in spans if span[:8] == "haproxy."}
+
+    whole = {name for name in named if not name.endswith((".", "…"))}
+    assert whole - KNOWN_LABELS - {"haproxy.cfg"} == set()
 
 
 @every_page

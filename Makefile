@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs clean venv versions
+.PHONY: help setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs clean venv versions
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -15,6 +15,10 @@ demo: ## Watch a service scale 1 -> 8 -> 3 behind one port, with no reload
 
 slots: ## Show the slot map of the running demo
 	@scripts/stack exec -T reconciler reconciler slots
+
+session: venv ## Record docs/session.md anew, on real containers
+	@scripts/setup
+	@scripts/record-session
 
 down: ## Stop the demo and everything that was started for it
 	@scripts/down

@@ -79,7 +79,7 @@ class Code(enum.Enum):
     TEMPLATE_RESOLVERS = "template-resolvers", _FAIL
     TEMPLATE_HOST_NAME = "template-host-name", _FAIL
     TEMPLATE_UNSET_ADDRESS = "template-unset-address", _FAIL
-    TEMPLATE_ADDRESS = "template-address", _FAIL
+    TEMPLATE_ADDRESS = "template-address", _WARN
     TEMPLATE_CHECK_ADDR = "template-check-addr", _FAIL
     TEMPLATE_CHECK_PORT = "template-check-port", _NOTE
     TEMPLATE_PORT = "template-port", _NOTE

@@ -93,7 +93,9 @@ def _algorithm(
     kind = section.nearest("hash-type")
     is_consistent = kind is not None and "consistent" in kind.words
     if algorithm == "static-rr" or (is_hash and not is_consistent):
-        wanted = "hash-type consistent" if is_hash else "balance roundrobin"
+        mend = "write `balance roundrobin`"
+        if is_hash:
+            mend = "write `hash-type consistent`, and `hash-key addr-port` on the slots' line"
         yield (
             balance.number,
             Pitfall(
@@ -102,7 +104,7 @@ def _algorithm(
                 "weight other than 0 and the line's own is refused, so label haproxy.weight "
                 "has no effect"
                 + (", and every change moves most clients" if is_hash else ""),
-                f"write `{wanted}`",
+                mend,
             ),
         )
     elif is_hash and any(o.options.get("hash-key") not in _BY_ADDRESS for o in lines):

@@ -184,17 +184,17 @@ def _by_hand(section: Section, line: Line, prefix: str) -> Pitfall:
 def _differs(evidence: Evidence) -> Iterator[Finding]:
     """Compare the slots of the file with those that each HAProxy reports."""
     written: dict[str, set[str]] = {}
+    prefix = evidence.settings.slot_prefix
     for section in evidence.sections:
-        for template in _slot_lines(evidence, section):
+        names = {line.words[1] for line in section.own("server") if line.words[1:]}
+        for template in templates_in(section):
             if template.numbers is None:
                 return  # it comes from the environment
             first, last = template.numbers
-            names = {f"{template.prefix}{n}" for n in range(first, last + 1)}
-            written.setdefault(section.name, set()).update(names)
-        for line in section.own("server"):
-            name = line.words[1] if line.words[1:] else ""
-            if slot_number(name, evidence.settings.slot_prefix) is not None:
-                written.setdefault(section.name, set()).add(name)
+            names |= {f"{template.prefix}{n}" for n in range(first, last + 1)}
+        slots = {name for name in names if slot_number(name, prefix) is not None}
+        if slots:
+            written.setdefault(section.name, set()).update(slots)
     for proxy in evidence.proxies:
         if proxy.world.observed is not None:
             yield from _compared(evidence, proxy, written)

@@ -14,7 +14,7 @@ _FEWEST_CONNECTIONS = 4
 _SHORTEST_SECONDS = 3.0
 """The daemon asks every second; a session that ends sooner than this ends under it."""
 _OTHERS_MAY_WRITE = 0o002
-_TCP = re.compile(r"(?:ipv4@|ipv6@)?(?P<host>[^/@]*):(?P<port>[0-9-]+)")
+_TCP = re.compile(r"(?:ipv4@|ipv6@)?(?P<host>[^/@]*):(?P<port>[^/@:]+)")
 _LOOPBACK = re.compile(r"127\..*|\[?::1\]?|localhost", re.ASCII)
 _DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d)?", re.ASCII)
 _UNIT_SECONDS = {

@@ -80,14 +80,14 @@ def _wrong_address(template: Template, write: str) -> Pitfall:
     if _is_literal(template.address):
         return Pitfall(
             Code.TEMPLATE_ADDRESS,
-            f"{template.address} is no placeholder: a slot in maint there counts as held "
-            "by hand, and is never filled",
+            f"{template.address} is no placeholder: after every start of HAProxy all slots "
+            "count as taken until the daemon has freed each",
             f"{write}: any of 127.255.255.0/24 means free",
         )
     return Pitfall(
         Code.TEMPLATE_HOST_NAME,
-        f"the host name {template.address} gives slots that count as held by hand where "
-        "it resolves, and that HAProxy gives no address where it does not",
+        f"{template.address} is a host name: where it resolves, all slots count as taken "
+        "until the daemon has freed each; where it does not, HAProxy refuses them any address",
         f"{write}; or, to use a state file, add `init-addr last,{PLACEHOLDER}` and a name "
         "that nobody resolves",
     )

@@ -70,7 +70,7 @@ def of_docker(evidence: Evidence) -> Iterator[Finding]:
     else:
         yield from _answers(evidence)
     for request, said in docker.refusals.items():
-        if request != "/version" or not evidence.knows_docker:
+        if request != "/version" or _is_http_refusal(said):
             yield _refused(docker, request, said)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.core.model import AdminState, Server
-from reconciler.core.placement import Found, backends_of
+from reconciler.core.placement import Found, backends_of, is_enabled
 from reconciler.core.plan import slot_number
 from reconciler.core.view import Tenants, age_of, is_held
 from reconciler.doctor.evidence import Evidence, ProxyReading
@@ -181,7 +181,9 @@ def _without_slots(evidence: Evidence, proxy: ProxyReading) -> Iterator[Finding]
     claims = evidence.world.claims
     for container in claims.containers.values():
         wanted = backends_of(container, claims.context)
-        names = wanted.value if isinstance(wanted, Found) else []
+        enabled = is_enabled(container)
+        is_out = isinstance(enabled, Found) and not enabled.value
+        names = wanted.value if isinstance(wanted, Found) and not is_out else []
         if names == [container.service] and names[0] in known:
             services.setdefault(names[0], container.name)
     for backend, container_name in sorted(services.items()):

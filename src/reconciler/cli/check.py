@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import asdict
 from itertools import groupby
 
@@ -54,36 +54,46 @@ def check(settings: Settings, as_json: bool, quiet: bool) -> None:  # noqa: FBT0
     \b
     Exit code 0: nothing is broken. 1: something is (a FAIL).
     """
-    found = asyncio.run(_found(settings))
-    shown = [one for one in found if not quiet or one.verdict is not Verdict.OK]
+    found = asyncio.run(watched(findings(settings), console(is_error=True)))
     if as_json:
+        shown = _shown(found, quiet=quiet)
         listed = [asdict(one) | {"verdict": one.verdict.value} for one in shown]
         click.echo(json.dumps({"findings": listed}, indent=2))
-    elif shown:
-        print_findings(console(), shown)
-        console().print(Text(summary(found)))
+    else:
+        print_report(console(), found, quiet=quiet)
     if any(one.verdict is Verdict.FAIL for one in found):
         sys.exit(FAILED)
 
 
-async def _found(settings: Settings) -> list[Finding]:
-    """Return what was found; a terminal is told why it takes long, if it does."""
-    looking = asyncio.create_task(findings(settings))
-    err = console(is_error=True)
+async def watched(
+    looking: Coroutine[None, None, list[Finding]],
+    err: Console,
+    *,
+    silent_seconds: float = _SILENT_SECONDS,
+) -> list[Finding]:
+    """Return what was found; a terminal is told meanwhile why it takes long, if it does."""
+    task = asyncio.create_task(looking)
     if err.is_terminal:
-        await asyncio.wait({looking}, timeout=_SILENT_SECONDS)
-        if not looking.done():
+        await asyncio.wait({task}, timeout=silent_seconds)
+        if not task.done():
             with err.status("waiting for Docker, HAProxy or the daemon to answer …"):
-                await asyncio.wait({looking})
-    return await looking
+                await asyncio.wait({task})
+    return await task
 
 
-def print_findings(out: Console, findings: Iterable[Finding]) -> None:
-    """Print a doctor's report, section by section."""
-    for section, some in groupby(findings, key=lambda finding: finding.section):
+def _shown(found: list[Finding], *, quiet: bool) -> list[Finding]:
+    return [one for one in found if not quiet or one.verdict is not Verdict.OK]
+
+
+def print_report(out: Console, found: list[Finding], *, quiet: bool = False) -> None:
+    """Print a doctor's report, section by section; nothing if quiet and all is well."""
+    shown = _shown(found, quiet=quiet)
+    for section, some in groupby(shown, key=lambda finding: finding.section):
         out.print(Text(section, style="bold"))
         for finding in _few_alike(out, list(some)):
             _print_finding(out, finding)
+    if shown:
+        out.print(Text(summary(found)))
 
 
 def _few_alike(out: Console, some: list[Finding]) -> Iterator[Finding]:
@@ -96,7 +106,7 @@ def _few_alike(out: Console, some: list[Finding]) -> Iterator[Finding]:
             yield finding
         elif shown[finding.code] == counts[finding.code]:
             more = counts[finding.code] - _ALIKE_SHOWN
-            out.print(Text(f"        … and {more} more like this: --json lists them"))
+            out.print(Text(f"       … and {more} more like this: --json lists them"))
 
 
 def _print_finding(out: Console, finding: Finding) -> None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 from reconciler.config import Settings
 from reconciler.doctor.checks import judged
 from reconciler.doctor.finding import Code, Finding, Verdict
-from reconciler.doctor.reading import read_evidence
+from reconciler.doctor.reading import PATIENCE_SECONDS, read_evidence
 
 
 __all__ = ["Code", "Finding", "Verdict", "findings"]
 
 
-async def findings(settings: Settings) -> list[Finding]:
+async def findings(
+    settings: Settings, *, patience_seconds: float = PATIENCE_SECONDS
+) -> list[Finding]:
     """Look at everything and return what was found. Changes nothing.
 
-    Raises ConfigError for settings that cannot work at all.
+    ``patience_seconds`` is how long one answer is waited for. Raises ConfigError for
+    settings that cannot work at all.
     """
-    return judged(await read_evidence(settings))
+    evidence = await read_evidence(settings, patience_seconds=patience_seconds)
+    return judged(evidence)

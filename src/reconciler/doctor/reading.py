@@ -19,23 +19,23 @@ PATIENCE_SECONDS = 5.0
 """How long one answer is waited for, at most: somebody sits in front of it."""
 
 
-async def read_evidence(settings: Settings) -> Evidence:
+async def read_evidence(settings: Settings, *, patience_seconds: float) -> Evidence:
     """Return all that can be read. Changes nothing. Raises ConfigError for wrong settings,
     but not for a ``--base-cfg`` that cannot be read.
     """
     base_cfg, error = _base_cfg(settings)
     if error:
         settings = dataclasses.replace(settings, base_cfg=None)
-    patience = min(settings.haproxy_timeout_seconds, PATIENCE_SECONDS)
+    patience = min(settings.haproxy_timeout_seconds, patience_seconds)
     settings = dataclasses.replace(settings, haproxy_timeout_seconds=patience)
     world, daemon = await asyncio.gather(
-        read_world(settings, docker_timeout_seconds=PATIENCE_SECONDS),
+        read_world(settings, docker_timeout_seconds=patience_seconds),
         read_daemon(settings.listen),
     )
     containers = world.claims.containers
     waiting = [one for one in containers.values() if one.health is Health.STARTING]
     docker, proxies = await asyncio.gather(
-        read_docker(settings, waiting, timeout_seconds=PATIENCE_SECONDS),
+        read_docker(settings, waiting, timeout_seconds=patience_seconds),
         asyncio.gather(
             *(read_proxy(one, timeout_seconds=patience) for one in world.proxies)
         ),

@@ -22,10 +22,12 @@ def settings_for(
     )
 
 
-async def troubles(settings: Settings) -> list[Finding]:
+async def troubles(
+    settings: Settings, *, patience_seconds: float = 5.0
+) -> list[Finding]:
     """Return every finding that is not ok."""
     with leftovers_collected():
-        found = await findings(settings)
+        found = await findings(settings, patience_seconds=patience_seconds)
     return [one for one in found if one.verdict is not Verdict.OK]
 
 

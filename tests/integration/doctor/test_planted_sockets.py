@@ -16,17 +16,13 @@ from tests.support.daemon import Daemon, free_port
 from tests.support.haproxy_process import HaproxyProcess, haproxy_process
 from tests.support.scripted_socket import ScriptedSocket
 
-import reconciler.doctor.reading
 from reconciler.doctor import Code
 
 
 pytestmark = pytest.mark.integration
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is silent is given up soon."""
-    monkeypatch.setattr(reconciler.doctor.reading, "PATIENCE_SECONDS", 0.5)
+IMPATIENT = 0.5
+"""Seconds after which who is silent is given up."""
 
 
 @pytest.fixture
@@ -126,7 +122,8 @@ async def test_an_engine_that_never_answers(
     loop = asyncio.get_running_loop()
     began = loop.time()
 
-    found = await troubles(settings_for(haproxy3.url, engine=engine))
+    settings = settings_for(haproxy3.url, engine=engine)
+    found = await troubles(settings, patience_seconds=IMPATIENT)
 
     assert loop.time() - began < 5
     assert codes(found) & {Code.DOCKER_SILENT.text, Code.DOCKER_REFUSES.text}
@@ -172,7 +169,8 @@ async def test_a_haproxy_that_never_answers(
     engine: ScriptedEngine, odd: ScriptedSocket
 ) -> None:
     """Its connections may be taken: how to have more of them."""
-    found = await troubles(settings_for(odd.url, engine=engine))
+    settings = settings_for(odd.url, engine=engine)
+    found = await troubles(settings, patience_seconds=IMPATIENT)
 
     assert "raise `stats maxconn`" in the(Code.HAPROXY_SILENT, found).mend
     assert codes(found) == {Code.HAPROXY_SILENT.text}
@@ -187,7 +185,7 @@ async def test_every_connection_of_stats_maxconn_is_taken(
         settings = settings_for(haproxy.url, engine=engine)
         async with Daemon(haproxy=[haproxy.url], docker=engine.url) as daemon:
             await daemon.wait_ready()
-            found = await troubles(settings)
+            found = await troubles(settings, patience_seconds=IMPATIENT)
         after = await troubles(settings)
 
     assert "`stats maxconn`" in the(Code.HAPROXY_SILENT, found).mend

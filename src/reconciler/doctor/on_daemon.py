@@ -35,7 +35,8 @@ def of_daemon(evidence: Evidence) -> Iterator[Finding]:
 
 def _absent(evidence: Evidence, daemon: DaemonReading) -> Finding:
     pending = sum(len(proxy.plan.changes) for proxy in evidence.world.proxies)
-    more = f"; {pending} changes are pending" if pending else ""
+    are = "change is" if pending == 1 else "changes are"
+    more = f"; {pending} {are} pending" if pending else ""
     return found(
         Code.DAEMON_ABSENT,
         daemon.place,

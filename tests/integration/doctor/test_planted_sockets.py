@@ -233,7 +233,7 @@ async def test_the_daemon_runs_then_not(
 
     one = the(Code.DAEMON_ABSENT, stopped)
     assert running == []
-    assert "nobody keeps the map; 1 changes are pending" in one.text
+    assert "nobody keeps the map; 1 change is pending" in one.text
     assert "start `reconciler run`" in one.mend
 
 

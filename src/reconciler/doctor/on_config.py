@@ -15,6 +15,7 @@ from reconciler.doctor.on_global import of_global
 from reconciler.doctor.on_templates import BASE_CFG, of_template
 
 
+_MOST_SLOTS = 1_000_000
 _PROXIES = frozenset({"backend", "listen"})
 
 
@@ -191,6 +192,8 @@ def _differs(evidence: Evidence) -> Iterator[Finding]:
             if template.numbers is None:
                 return  # it comes from the environment
             first, last = template.numbers
+            if last - first > _MOST_SLOTS:
+                return  # no HAProxy runs that
             names |= {f"{template.prefix}{n}" for n in range(first, last + 1)}
         slots = {name for name in names if slot_number(name, prefix) is not None}
         if slots:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
 
 from reconciler.core.model import AdminState, Server
 from reconciler.core.placement import Found, backends_of, is_enabled
@@ -15,18 +17,49 @@ from reconciler.haproxy.replies import Stat
 
 _PASSED = frozenset({"", "INI", "UNK", "L4OK", "L6OK", "L7OK", "L7OKC", "PROCOK"})
 """Check results that say nothing bad, or nothing yet."""
+_SHOWN = 5
+"""How many missing numbers are told."""
+
+
+class _Lookup(NamedTuple):
+    """One HAProxy, with what is looked up for each of its slots."""
+
+    evidence: Evidence
+    proxy: ProxyReading
+    desired: frozenset[tuple[str, str, int]]
+    """Backend, address and port of every endpoint that should have a slot."""
+    tenants: Tenants
+
+    def section_of(self, slot: Server) -> str:
+        return self.evidence.section_of(self.proxy, slot.ref.backend)
+
+    def who(self, slot: Server) -> str:
+        """Return who lives in a slot, and where."""
+        tenant = self.tenants.of(slot)
+        return f"{tenant.container} ({_place(slot)})" if tenant else _place(slot)
+
+
+def _lookup(evidence: Evidence, proxy: ProxyReading) -> _Lookup:
+    endpoints = proxy.world.desired.all_endpoints()
+    return _Lookup(
+        evidence,
+        proxy,
+        frozenset(endpoint.key for endpoint in endpoints),
+        Tenants(evidence.world.claims.containers.values(), endpoints),
+    )
 
 
 def of_backends(evidence: Evidence, proxy: ProxyReading) -> Iterator[Finding]:
     """Say how the slots of one HAProxy are, backend by backend."""
     prefix = evidence.settings.slot_prefix
     stats = {(stat.proxy, stat.server): stat for stat in proxy.stats}
+    lookup = _lookup(evidence, proxy)
     for backend, slots in proxy.slots(prefix).items():
         yield from _counts(evidence, proxy, backend, slots)
         yield from _gaps(evidence, proxy, backend, slots)
         for slot in slots:
             stat = stats.get((backend, slot.ref.server))
-            yield from _slot(evidence, proxy, slot, stat)
+            yield from _slot(lookup, slot, stat)
     yield from _without_slots(evidence, proxy)
 
 
@@ -37,7 +70,8 @@ def _counts(
     free = sum(slot.is_free for slot in slots)
     running = len(proxy.world.desired.endpoints.get(backend, ()))
     text = f"{len(slots)} slots, {free} free"
-    more = f"`server-template {evidence.settings.slot_prefix} 1-{_enough(running)} …`"
+    prefix, enough = evidence.settings.slot_prefix, _enough(running, len(slots))
+    more = f"`server-template {prefix} 1-{enough} …`"
     if free == 0:
         mend = f"raise the count on its line, such as {more}, and reload HAProxy once"
         yield found(Code.SLOTS_FULL, thing, text, mend, section=section)
@@ -54,48 +88,48 @@ def _counts(
         yield found(Code.SLOTS, thing, text, section=section)
 
 
-def _enough(running: int) -> int:
-    """Return a count of slots: twice what runs and half as much again, in eights."""
-    return max(8, -(-running * 5 // 16) * 8)
+def _enough(running: int, slots: int) -> int:
+    """Return a count of slots, in eights: more than there are, and 2.5 for a container."""
+    return -(-max(running * 5 // 2, slots + 1) // 8) * 8
 
 
 def _gaps(
     evidence: Evidence, proxy: ProxyReading, backend: str, slots: list[Server]
 ) -> Iterator[Finding]:
     prefix = evidence.settings.slot_prefix
-    numbers = [slot_number(slot.ref.server, prefix) or 0 for slot in slots]
-    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers))
-    if missing:
-        span = ", ".join(map(str, missing[:5])) + (", …" if missing[5:] else "")
+    numbers = {slot_number(slot.ref.server, prefix) or 0 for slot in slots}
+    first, last = min(numbers), max(numbers)
+    count = last - first + 1 - len(numbers)
+    if count:
+        # Lazily: somebody may have a slot999999999.
+        missing = (n for n in range(first, last + 1) if n not in numbers)
+        span = ", ".join(map(str, islice(missing, _SHOWN)))
+        span += ", …" if count > _SHOWN else ""
         yield found(
             Code.SLOTS_GAP,
             f"backend {backend}",
-            f"{len(missing)} numbers between {prefix}{numbers[0]} and "
-            f"{prefix}{numbers[-1]} have no slot ({span}): two lines, or a server that "
-            "was deleted at run time",
+            f"{count} numbers between {prefix}{first} and {prefix}{last} have no slot "
+            f"({span}): two lines, or a server that was deleted at run time",
             f"number them on one line, `server-template {prefix} 1-{len(slots)} …`",
             section=evidence.section_of(proxy, backend),
         )
 
 
-def _slot(
-    evidence: Evidence, proxy: ProxyReading, slot: Server, stat: Stat | None
-) -> Iterator[Finding]:
+def _slot(lookup: _Lookup, slot: Server, stat: Stat | None) -> Iterator[Finding]:
     if slot.is_free:
         return
-    endpoints = proxy.world.desired.endpoints.get(slot.ref.backend, ())
-    is_desired = any(e.key[1:] == (slot.address, slot.port) for e in endpoints)
-    if evidence.knows_docker and not is_desired:
-        yield _stray(evidence, proxy, slot)
+    place = (slot.ref.backend, slot.address, slot.port)
+    if lookup.evidence.knows_docker and place not in lookup.desired:
+        yield _stray(lookup, slot)
     elif is_held(slot):
-        yield _held(evidence, proxy, slot)
+        yield _held(lookup, slot)
     elif slot.admin is AdminState.READY and stat is not None:
         check = stat.check_status.removeprefix("* ")
         if stat.status.startswith("DOWN") and check not in _PASSED:
-            yield _down(evidence, proxy, slot, stat)
+            yield _down(lookup, slot, stat)
 
 
-def _stray(evidence: Evidence, proxy: ProxyReading, slot: Server) -> Finding:
+def _stray(lookup: _Lookup, slot: Server) -> Finding:
     return found(
         Code.SLOT_STRAY,
         str(slot.ref),
@@ -103,23 +137,23 @@ def _stray(evidence: Evidence, proxy: ProxyReading, slot: Server) -> Finding:
         f"into backend {slot.ref.backend}",
         "the daemon's next pass frees it: is it running, with these settings? "
         "`reconciler plan` shows what it would do",
-        section=evidence.section_of(proxy, slot.ref.backend),
+        section=lookup.section_of(slot),
     )
 
 
-def _held(evidence: Evidence, proxy: ProxyReading, slot: Server) -> Finding:
-    age = age_of(slot, evidence.world.now)
+def _held(lookup: _Lookup, slot: Server) -> Finding:
+    age = age_of(slot, lookup.evidence.world.now)
     since = "" if age is None else f" for {duration(age)}"
     return found(
         Code.SLOT_HELD,
         str(slot.ref),
-        f"{_who(evidence, proxy, slot)} is in {slot.admin.value} by hand{since}",
+        f"{lookup.who(slot)} is in {slot.admin.value} by hand{since}",
         f"`reconciler ready {slot.ref}` puts it back",
-        section=evidence.section_of(proxy, slot.ref.backend),
+        section=lookup.section_of(slot),
     )
 
 
-def _down(evidence: Evidence, proxy: ProxyReading, slot: Server, stat: Stat) -> Finding:
+def _down(lookup: _Lookup, slot: Server, stat: Stat) -> Finding:
     check = stat.check_status.removeprefix("* ")
     words = [stat.values.get("check_desc", ""), stat.last_check]
     said = ": ".join(word for word in words if word)
@@ -143,17 +177,10 @@ def _down(evidence: Evidence, proxy: ProxyReading, slot: Server, stat: Stat) -> 
     return found(
         code,
         str(slot.ref),
-        f"{_who(evidence, proxy, slot)} fails HAProxy's check: {check}, {said}",
+        f"{lookup.who(slot)} fails HAProxy's check: {check}, {said}",
         mend,
-        section=evidence.section_of(proxy, slot.ref.backend),
+        section=lookup.section_of(slot),
     )
-
-
-def _who(evidence: Evidence, proxy: ProxyReading, slot: Server) -> str:
-    """Return who lives in a slot, and where."""
-    containers = evidence.world.claims.containers.values()
-    tenant = Tenants(containers, proxy.world.desired.all_endpoints()).of(slot)
-    return f"{tenant.container} ({_place(slot)})" if tenant else _place(slot)
 
 
 def _place(slot: Server) -> str:

@@ -166,6 +166,13 @@ ROWS = [
         mend="`cookie NAME insert indirect nocache dynamic` and `dynamic-cookie-key SECRET`",
     ),
     Planted(
+        code=Code.COOKIE_NOT_DYNAMIC,
+        good=ROUND,
+        bad=f"{ROUND}\n    cookie SRV insert dynamic",
+        mended=f"{ROUND}\n    cookie SRV insert dynamic\n{DYNAMIC}",
+        mend="`dynamic-cookie-key SECRET`",
+    ),
+    Planted(
         code=Code.STICK_TO_NAME,
         good=ROUND,
         bad=f"{ROUND}\n    stick-table type ip size 1k\n    stick on src",

@@ -21,7 +21,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import backends_with_slots, plan
 from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
-from reconciler.discovery.engine import Engine
+from reconciler.discovery.engine import DEFAULT_TIMEOUT_SECONDS, Engine
 from reconciler.discovery.own import own_container_id
 from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
 from reconciler.errors import DiscoveryError, RuntimeSocketError
@@ -91,7 +91,9 @@ class World:
         ]
 
 
-async def read_world(settings: Settings) -> World:
+async def read_world(
+    settings: Settings, *, docker_timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+) -> World:
     """Read Docker and every HAProxy, all at once. What cannot be read becomes an error.
 
     Raises ConfigError for wrong settings.
@@ -100,7 +102,7 @@ async def read_world(settings: Settings) -> World:
         RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
         for address in settings.haproxy
     ]
-    engine = Engine(settings.docker)
+    engine = Engine(settings.docker, timeout_seconds=docker_timeout_seconds)
     find_context = context_for(settings, own_container_id())
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -38,6 +38,10 @@ NETWORK = "haproxy.network"
 ADDRESS = "haproxy.address"
 DRAIN = "haproxy.drain"
 DRAIN_SHUTDOWN = "haproxy.drain-shutdown"
+LABELS = frozenset(
+    [ENABLE, BACKEND, PORT, WEIGHT, NETWORK, ADDRESS, DRAIN, DRAIN_SHUTDOWN]
+)
+"""All labels there are, but for the family that begins with ``BACKENDS``."""
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})

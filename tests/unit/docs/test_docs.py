@@ -25,7 +25,7 @@ from reconciler.core.model import (
     Unplaced,
 )
 from reconciler.core.view import STATES, SlotRow, unplaced_row
-from reconciler.doctor import Finding, Verdict
+from reconciler.doctor import Code, Finding, Verdict
 from reconciler.journal import NEWS, Entry
 
 
@@ -175,6 +175,17 @@ def test_the_json_of_check_has_the_documented_form() -> None:
 
     assert [f.name for f in fields(Finding)] == list(example["findings"][0])
     assert {one.value for one in Verdict} <= set(pages.codes(pages.prose(part)))
+
+
+def test_every_code_of_check_is_documented() -> None:
+    """The tables of docs/check.md have each code once, with its verdict and its mend."""
+    rows = pages.rows(pages.text_of("docs/check.md"), "code")
+    documented = {pages.codes(row[0])[0]: pages.codes(row[1])[0] for row in rows}
+    mended = {pages.codes(row[0])[0] for row in rows if row[3]}
+
+    assert len(rows) == len(documented)
+    assert documented == {code.text: code.verdict.value for code in Code}
+    assert mended == {code.text for code in Code if code.verdict is not Verdict.OK}
 
 
 def test_every_word_of_the_json_is_documented() -> None:

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak clean venv versions
+.PHONY: help setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs clean venv versions
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -15,6 +15,10 @@ demo: ## Watch a service scale 1 -> 8 -> 3 behind one port, with no reload
 
 slots: ## Show the slot map of the running demo
 	@scripts/stack exec -T reconciler reconciler slots
+
+session: venv ## Record docs/session.md anew, on real containers
+	@scripts/setup
+	@scripts/record-session
 
 down: ## Stop the demo and everything that was started for it
 	@scripts/down
@@ -62,6 +66,9 @@ soak: venv ## Random churn under load for MINUTES=5, and what it left behind
 	@scripts/setup
 	$(bin)/python benchmarks/soak --minutes $(MINUTES)
 
+docs: venv ## Build the documents as a site into site/
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
+
 setup: venv versions ## Only set up: environment, HAProxy versions, engine, images
 	@scripts/setup
 
@@ -73,4 +80,4 @@ versions: venv
 	@scripts/haproxy-versions || echo "some HAProxy versions are missing; tests that need them will say so"
 
 clean: ## Remove what the other targets made in this folder
-	rm -rf .cache .venv wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .cache .venv site wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -69,3 +69,8 @@ def block(text: str, language: str) -> str:
     found = re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert found is not None, f"no {language} block"
     return found[1]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return every fenced block in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

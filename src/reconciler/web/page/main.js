@@ -53,7 +53,8 @@ function isEntryShown(entry) {
   return wanted.words.every((word) => text.includes(word));
 }
 
-const rows = new Rows(model, byId("backends"), isRowShown, (row) => details.open(row));
+const filter = { isShown: isRowShown, isNarrow: () => wanted.words.length > 0 };
+const rows = new Rows(model, byId("backends"), filter, (row) => details.open(row));
 const details = new Details(model, byId("details"), (row) => (rows.button(row) ?? byId("map")).focus());
 const timeline = new Timeline(byId("timeline"), byId("timeline-none"), isEntryShown);
 const status = new Status(model);
@@ -93,7 +94,10 @@ const frames = new Frames((isOver) => {
     timeline.show(model.entries);
   }
   details.paint();
-  if (!isMore && model.isWhole) document.documentElement.dataset.painted = "true";
+  if (!isMore && model.isWhole && !document.documentElement.dataset.painted) {
+    document.documentElement.dataset.painted = "true";
+    performance.mark("painted");
+  }
   return isMore;
 });
 

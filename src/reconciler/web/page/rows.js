@@ -7,11 +7,12 @@ const backendTemplate = document.getElementById("backend-template").content.firs
 const rowTemplate = document.getElementById("row-template").content.firstElementChild;
 
 export class Rows {
-  /** `isShown(row)` is the filter; `open(row)` shows a slot's details. */
-  constructor(model, parent, isShown, open) {
+  /** `filter.isShown(row)` picks rows, `filter.isNarrow()` hides backends without any;
+   * `open(row)` shows a slot's details. */
+  constructor(model, parent, filter, open) {
     this._model = model;
     this._parent = parent;
-    this._isShown = isShown;
+    this._filter = filter;
     this._byButton = new WeakMap();
     parent.addEventListener("click", (event) => {
       const button = event.target.closest("tr")?.querySelector("button.slot");
@@ -58,7 +59,7 @@ export class Rows {
   }
 
   _paintRow(row) {
-    const isShown = !row.isGone && this._isShown(row);
+    const isShown = !row.isGone && this._filter.isShown(row);
     if (row.isGone) {
       row.element?.tr.remove();
       if (row.element?.isShown) this._countShown(row.group, -1);
@@ -141,7 +142,6 @@ export class Rows {
       group.last = row.at;
     }
     body.insertBefore(element.tr, next);
-    if (!body.entry) this._enterBy(body, element.button);
   }
 
   /** One slot of each table is reached by Tab; from there by arrows. */
@@ -149,6 +149,12 @@ export class Rows {
     if (body.entry) body.entry.tabIndex = -1;
     body.entry = button;
     button.tabIndex = 0;
+  }
+
+  _keepEntry(group, body) {
+    if (body.entry?.isConnected && !body.entry.closest("tr").hidden) return;
+    const first = group.rows.find((row) => row.element?.isShown);
+    if (first) this._enterBy(body, first.element.button);
   }
 
   _move(event) {
@@ -210,7 +216,9 @@ export class Rows {
     write(element.badge, unplaced ? `${unplaced} without a slot` : "");
     this._paintBar(element, counts, total, summary);
     const shown = group.shown ?? 0;
+    element.section.hidden = !shown && this._filter.isNarrow();
     element.table.hidden = !shown;
+    if (shown) this._keepEntry(group, element.body);
     write(element.note, shown === total ? "" : `${count(total - shown, "slot")} not shown`);
   }
 

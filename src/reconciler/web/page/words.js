@@ -29,8 +29,8 @@ export function place(fields) {
   return fields.port ? `${host}:${fields.port}` : host;
 }
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
 export const clock = (unix) => TIME.format(new Date(unix * 1000));
 export const dateAndTime = (unix) => DATE.format(new Date(unix * 1000));

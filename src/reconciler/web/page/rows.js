@@ -3,6 +3,9 @@
 
 import { STATES, count, place, span, stateName, stateWord } from "./words.js";
 
+/** How many slots are laid out together. */
+const PART = 50;
+
 const backendTemplate = document.getElementById("backend-template").content.firstElementChild;
 const rowTemplate = document.getElementById("row-template").content.firstElementChild;
 
@@ -61,8 +64,8 @@ export class Rows {
   _paintRow(row) {
     const isShown = !row.isGone && this._filter.isShown(row);
     if (row.isGone) {
+      if (row.element?.isShown && row.group.rows.length) this._countShown(row, -1);
       row.element?.tr.remove();
-      if (row.element?.isShown) this._countShown(row.group, -1);
       row.element = null;
       return;
     }
@@ -72,14 +75,9 @@ export class Rows {
     if (element.isShown !== isShown) {
       element.isShown = isShown;
       element.tr.hidden = !isShown;
-      this._countShown(row.group, isShown ? 1 : -1);
+      this._countShown(row, isShown ? 1 : -1);
     }
     if (isShown) this._write(row);
-  }
-
-  _countShown(group, step) {
-    group.shown = (group.shown ?? 0) + step;
-    this._model.dirtyGroups.add(group);
   }
 
   _write(row) {
@@ -126,44 +124,66 @@ export class Rows {
 
   _insert(row, element) {
     const { group } = row;
-    const { body } = this._groupElement(group);
     if (!group.isSorted) {
       group.rows.sort((one, other) => one.number - other.number);
       group.rows.forEach((one, at) => { one.at = at; });
       group.isSorted = true;
-      group.last = Math.max(-1, ...group.rows.map((one) => (one.element ? one.at : -1)));
     }
+    const body = this._bodyOf(row);
     let next = null;
-    if (row.at < group.last) {
-      for (let at = row.at + 1; !next && at < group.rows.length; at += 1) {
-        next = group.rows[at].element?.tr ?? null;
-      }
-    } else {
-      group.last = row.at;
+    for (let at = row.at + 1; at < group.rows.length && part(group.rows[at]) === part(row); at += 1) {
+      next = group.rows[at].element?.tr ?? null;
+      if (next) break;
     }
     body.insertBefore(element.tr, next);
   }
 
+  /** A table's rows are in parts: the browser lays out only the parts that are seen. */
+  _bodyOf(row) {
+    const { table, bodies } = this._groupElement(row.group);
+    let body = bodies.get(part(row));
+    if (!body) {
+      body = document.createElement("tbody");
+      body.setAttribute("role", "rowgroup");
+      body.dataset.part = part(row);
+      const later = [...table.tBodies].find((one) => Number(one.dataset.part) > part(row));
+      table.insertBefore(body, later ?? null);
+      bodies.set(part(row), body);
+    }
+    return body;
+  }
+
+  _countShown(row, step) {
+    const { group } = row;
+    group.shown = (group.shown ?? 0) + step;
+    this._model.dirtyGroups.add(group);
+    const body = this._bodyOf(row);
+    body.shown = (body.shown ?? 0) + step;
+    // As high as its rows, also while it is not laid out.
+    body.style.setProperty("--rows", String(body.shown));
+    body.hidden = body.shown === 0;
+  }
+
   /** One slot of each table is reached by Tab; from there by arrows. */
-  _enterBy(body, button) {
-    if (body.entry) body.entry.tabIndex = -1;
-    body.entry = button;
+  _enterBy(table, button) {
+    if (table.entry) table.entry.tabIndex = -1;
+    table.entry = button;
     button.tabIndex = 0;
   }
 
-  _keepEntry(group, body) {
-    if (body.entry?.isConnected && !body.entry.closest("tr").hidden) return;
+  _keepEntry(group, table) {
+    if (table.entry?.isConnected && !table.entry.closest("tr").hidden) return;
     const first = group.rows.find((row) => row.element?.isShown);
-    if (first) this._enterBy(body, first.element.button);
+    if (first) this._enterBy(table, first.element.button);
   }
 
   _move(event) {
     const button = event.target.closest?.("button.slot");
     if (!button || event.altKey || event.ctrlKey || event.metaKey) return;
-    const body = button.closest("tbody");
-    const shown = [...body.rows].filter((tr) => !tr.hidden);
+    const table = button.closest("table");
+    const shown = [...table.querySelectorAll("tbody tr:not([hidden])")];
     const at = shown.indexOf(button.closest("tr"));
-    const across = getComputedStyle(body).gridTemplateColumns.split(" ").length;
+    const across = acrossOf(shown);
     const steps = {
       ArrowDown: at + across, ArrowUp: at - across, ArrowRight: at + 1, ArrowLeft: at - 1,
       Home: 0, End: shown.length - 1, PageDown: Math.min(at + 20, shown.length - 1), PageUp: Math.max(at - 20, 0),
@@ -172,7 +192,7 @@ export class Rows {
     if (!to) return;
     event.preventDefault();
     const next = to.querySelector("button.slot");
-    this._enterBy(body, next);
+    this._enterBy(table, next);
     next.focus();
   }
 
@@ -184,7 +204,7 @@ export class Rows {
       title.id = `backend-${group.index}-${group.backend}`;
       section.setAttribute("aria-labelledby", title.id);
       group.element = {
-        section, body: section.querySelector("tbody"), of: section.querySelector(".of"),
+        section, bodies: new Map(), of: section.querySelector(".of"),
         summary: section.querySelector(".summary"), badge: section.querySelector(".badge"),
         bar: section.querySelector(".bar"), caption: section.querySelector("caption"),
         table: section.querySelector("table"), note: section.querySelector(".hidden-note"), segments: {},
@@ -218,7 +238,7 @@ export class Rows {
     const shown = group.shown ?? 0;
     element.section.hidden = !shown && this._filter.isNarrow();
     element.table.hidden = !shown;
-    if (shown) this._keepEntry(group, element.body);
+    if (shown) this._keepEntry(group, element.table);
     write(element.note, shown === total ? "" : `${count(total - shown, "slot")} not shown`);
   }
 
@@ -255,6 +275,17 @@ function text(number) {
 
 function age(row, now) {
   return row.fields.since === undefined || row.fields.state === "free" ? "" : span(now - row.fields.since);
+}
+
+function part(row) {
+  return Math.floor((row.number - 1) / PART);
+}
+
+/** How many rows stand beside each other: one, but for tiles. */
+function acrossOf(shown) {
+  const { top } = shown[0].getBoundingClientRect();
+  const below = shown.findIndex((tr) => tr.getBoundingClientRect().top > top);
+  return below < 1 ? shown.length : below;
 }
 
 function inOrder(one, other) {

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak clean venv versions
+.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak clean venv versions docs-cli
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -61,6 +61,9 @@ MINUTES ?= 5
 soak: venv ## Random churn under load for MINUTES=5, and what it left behind
 	@scripts/setup
 	$(bin)/python benchmarks/soak --minutes $(MINUTES)
+
+docs-cli: venv ## Write docs/cli.md anew from the commands' help
+	@UPDATE_SNAPSHOTS=1 $(bin)/pytest -q tests/unit/docs/test_cli_page.py
 
 setup: venv versions ## Only set up: environment, HAProxy versions, engine, images
 	@scripts/setup

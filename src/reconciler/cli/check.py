@@ -14,6 +14,7 @@ from rich.text import Text
 
 from reconciler.cli.exits import FAILED
 from reconciler.cli.options import AS_JSON, with_settings
+from reconciler.cli.page import Page
 from reconciler.cli.render import console
 from reconciler.config import Settings
 from reconciler.doctor import Finding, Verdict, findings
@@ -27,7 +28,7 @@ _VERDICT_STYLES = {
 }
 
 
-@click.command()
+@click.command(cls=Page)
 @AS_JSON
 @with_settings
 def check(settings: Settings, as_json: bool) -> None:  # noqa: FBT001

@@ -8,10 +8,12 @@ import pytest
 from tests.fakes.containers import container, free_slot, observed, static_server
 
 from reconciler.core.desired import claims_of, desired_from
-from reconciler.core.explain import ProxyPart, Step, explained
+from reconciler.core.explain import explained
+from reconciler.core.homes import ProxyPart
 from reconciler.core.model import AdminState, Attachment, Container, Health, Server
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules, plan
+from reconciler.core.tried import Step
 
 
 ANYWHERE = Context()

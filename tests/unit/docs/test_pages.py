@@ -121,12 +121,12 @@ def test_the_decisions_are_listed() -> None:
 def test_the_targets_that_are_named_exist() -> None:
     """Every `make` target that a document names is in the Makefile."""
     makefile = pages.text_of("Makefile")
-    targets = set(re.findall(r"^([a-z0-9]+):", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE))
     named = {
         target
         for page in PAGES
         for target in re.findall(
-            r"(?:`|^)make ([a-z0-9]+)", page.read_text(encoding="utf-8"), re.MULTILINE
+            r"(?:`|^)make ([a-z0-9-]+)", page.read_text(encoding="utf-8"), re.MULTILINE
         )
     }
 

@@ -43,15 +43,16 @@ def explain(settings: Settings, container: str, as_json: bool) -> None:  # noqa:
     """
     world, found = asyncio.run(_world_and_container(settings, container))
     if "/" in container:
-        _explain_slot(world, container, as_json=as_json)
+        tell_slot(world, container, as_json=as_json)
     elif found is not None:
-        _explain_container(world, found, as_json=as_json)
+        tell_container(world, found, as_json=as_json)
     elif world.engine_error is None:
-        fail(_nobody(world, container))
+        fail(nobody_called(world, container))
     exit_on_errors(world)
 
 
-def _explain_container(world: World, one: Container, *, as_json: bool) -> None:
+def tell_container(world: World, one: Container, *, as_json: bool) -> None:
+    """Print why a container is where it is."""
     parts = [part for p in world.proxies if (part := _part(world, p)) is not None]
     steps = explained(one, world.claims.context, parts)
     if as_json:
@@ -64,7 +65,8 @@ def _explain_container(world: World, one: Container, *, as_json: bool) -> None:
     print_story(console(), title, verdict(steps), steps)
 
 
-def _explain_slot(world: World, target: str, *, as_json: bool) -> None:
+def tell_slot(world: World, target: str, *, as_json: bool) -> None:
+    """Print why a slot is in its state, in each HAProxy; exit 1 where it is none."""
     parts = _slot_parts(world, target)
     if as_json:
         shown = {"target": target, "slots": [slot_json(part) for part in parts]}
@@ -90,7 +92,8 @@ async def _world_and_container(
     return world, found
 
 
-def _nobody(world: World, name: str) -> str:
+def nobody_called(world: World, name: str) -> str:
+    """Return what to say where Docker has no container of that name."""
     names = [one.name for one in world.claims.containers.values()]
     mend = did_you_mean(name, names) or "see `docker ps -a`"
     return f"docker has no container {quoted(name)}: {mend}"
@@ -118,8 +121,7 @@ def _slot_parts(world: World, target: str) -> list[SlotPart]:
     ]
     prefix = world.settings.slot_prefix
     if not parts and any(proxy.observed for proxy in world.proxies):
-        mend = did_you_mean(target, _all_slots(world)) or "see `reconciler slots --all`"
-        fail(f"no haproxy has a server {quoted(target)}: {mend}")
+        fail(f"no haproxy has a server {quoted(target)}: {_meant_slot(world, backend)}")
     if parts and slot_number(server, prefix) is None:
         fail(
             f"{target} is no slot: those are named {prefix}1, {prefix}2, …; any other "
@@ -128,13 +130,19 @@ def _slot_parts(world: World, target: str) -> list[SlotPart]:
     return parts
 
 
-def _all_slots(world: World) -> list[str]:
-    return [
-        str(slot.ref)
+def _meant_slot(world: World, backend: str) -> str:
+    """Return which slots a backend has, or which backend may be meant."""
+    slots = [
+        slot.ref
         for proxy in world.proxies
         if proxy.observed is not None
         for slot in slots_of(proxy.observed.servers(), world.settings.slot_prefix)
     ]
+    there = [ref.server for ref in slots if ref.backend == backend]
+    if there:
+        return f"backend {backend} has {there[0]} to {there[-1]}"
+    meant = did_you_mean(backend, (ref.backend for ref in slots))
+    return meant or "see `reconciler slots --all`"
 
 
 def _slot_part(world: World, proxy: ProxyWorld, ref: ServerRef) -> SlotPart | None:

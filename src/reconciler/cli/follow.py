@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -163,9 +164,8 @@ class Follower:
                 await self._require(answer, "application/json")
                 shown = await answer.json()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
             raise NoDaemonError(
-                f"no daemon answers at {self._url}: {quoted(why)}; start `reconciler run`, "
+                f"no daemon answers at {self._url}: {_why(error)}; start `reconciler run`, "
                 "or say by --listen where it listens"
             ) from error
         except ValueError as error:
@@ -192,6 +192,14 @@ class Follower:
             f"at {self._url} there is no reconciler's daemon, or not one that can tell: "
             f"/api/events gave {what}; say by --listen where the daemon listens"
         )
+
+
+def _why(error: Exception) -> str:
+    """Return in the system's own words why there is no connection, where it has some."""
+    if isinstance(error, OSError) and error.errno is not None:
+        told = os.strerror(error.errno) if error.errno > 0 else error.strerror
+        return str(told).lower()
+    return quoted(error) if str(error) else "it takes too long"
 
 
 async def _entries(stream: aiohttp.StreamReader) -> AsyncIterator[Json]:

@@ -18,12 +18,14 @@ from reconciler.cli.options import AS_JSON, with_settings
 from reconciler.cli.page import Page
 from reconciler.cli.render import SIGN_STYLES, Line, change_line, console, endpoint_text
 from reconciler.config import Settings
+from reconciler.core.explain import explained
 from reconciler.core.model import (
     Action,
     Change,
     Server,
     ServerRef,
     SetWeight,
+    Tenant,
     Unplaced,
 )
 from reconciler.core.view import Tenants, unplaced_row
@@ -94,10 +96,20 @@ def _changes(world: World, proxy: ProxyWorld) -> Iterator[Change]:
     tenants = Tenants(world.claims.containers.values(), proxy.desired.all_endpoints())
     for change in proxy.plan.changes:
         server = _server(proxy, change.ref)
-        if change.tenant is None and server is not None:
-            yield change._replace(tenant=tenants.of(server))
-        else:
+        tenant = tenants.of(server) if server is not None else None
+        if change.tenant is not None or tenant is None:
             yield change
+        else:
+            reason = _with_cause(world, change.reason, tenant)
+            yield change._replace(tenant=tenant, reason=reason)
+
+
+def _with_cause(world: World, reason: str, tenant: Tenant) -> str:
+    """Return why somebody is released who still runs: the rule that keeps them out."""
+    one = world.claims.containers.get(tenant.container_id)
+    steps = [] if one is None else explained(one, world.claims.context, [])
+    failing = [step.why for step in steps if not step.passes]
+    return f"{reason}: {failing[0]}" if failing else reason
 
 
 def _server(proxy: ProxyWorld, ref: ServerRef) -> Server | None:

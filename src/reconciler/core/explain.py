@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.core.homes import ProxyPart, slot_step, slots_in
-from reconciler.core.model import Container, Rotation
+from reconciler.core.model import Cause, Container, Rotation
 from reconciler.core.placement import (
     BACKEND,
     Context,
@@ -102,14 +102,32 @@ def _own_steps(container: Container) -> Iterator[Step]:
 def _place_steps(
     container: Container, backends: Iterable[str], context: Context
 ) -> Iterator[Step]:
-    yield _step(
-        "address", address_of(container, context), address_tries(container, context)
-    )
+    address = address_of(container, context)
+    tried = address_tries(container, context)
+    yield _place_step(container, "address", address, tried)
     for backend in backends:
         port = port_of(container, backend, context)
-        yield _step(f"port in {backend}", port, port_tries(container, backend, context))
+        tried = port_tries(container, backend, context)
+        yield _place_step(container, f"port in {backend}", port, tried)
         weight = weight_of(container, backend)
         yield _step(f"weight in {backend}", weight, weight_tries(container, backend))
+
+
+def _place_step(
+    container: Container,
+    rule: str,
+    answer: Found[str] | Found[int] | Refused,
+    tried: tuple[Tried, ...],
+) -> Step:
+    """Return a step; what Docker only tells of running containers is no fault of others."""
+    is_told_later = isinstance(answer, Refused) and answer.cause in _TOLD_WHILE_RUNNING
+    if is_told_later and not container.is_running:
+        evidence = "not known while it does not run"
+        return Step(rule=rule, passes=True, evidence=evidence, tried=tried)
+    return _step(rule, answer, tried)
+
+
+_TOLD_WHILE_RUNNING = frozenset({Cause.NO_ADDRESS, Cause.NO_PORT})
 
 
 def _drain_steps(container: Container) -> Iterator[Step]:

@@ -54,9 +54,17 @@ def slot_steps(part: SlotPart) -> list[Step]:
 def slot_verdict(part: SlotPart) -> str:
     """Return in one line who lives in a slot and why it is in its state, with the mend."""
     said, mend = _said(part)
-    age = "" if part.age_seconds is None else f" for {part.age_seconds} s"
+    age = "" if part.age_seconds is None else f" for {_span(part.age_seconds)}"
     arrow = f" → {mend}" if mend else ""
     return f"{part.state}{age}: {said}{arrow}"
+
+
+def _span(seconds: int) -> str:
+    """Return a time span in its largest fitting unit, and at least two of it."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
 def _said(part: SlotPart) -> tuple[str, str]:
@@ -141,7 +149,8 @@ def _weight_step(part: SlotPart) -> Step:
     if endpoint is not None and endpoint.weight is not None:
         where = f"the container's label says {endpoint.weight}"
     evidence = f"{server.weight} ({where})"
-    return Step(rule="weight", passes=server.weight > 0, evidence=evidence)
+    passes = server.weight > 0 or server.is_free
+    return Step(rule="weight", passes=passes, evidence=evidence)
 
 
 def _check_step(part: SlotPart) -> Step:

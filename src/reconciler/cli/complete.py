@@ -49,12 +49,13 @@ def complete_backend(
 
 
 def _items(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    # A word of another form would be more than one word to the shell.
-    return [
-        CompletionItem(word)
-        for word in words
-        if word.startswith(incomplete) and word.isascii() and _is_one_word(word)
-    ]
+    return [CompletionItem(word) for word in fitting(words, incomplete)]
+
+
+def fitting(words: Iterable[str], incomplete: str) -> list[str]:
+    """Return the words that begin so, and that every shell takes for one plain word."""
+    found = (word for word in words if word.startswith(incomplete))
+    return [word for word in found if word.isascii() and _is_one_word(word)]
 
 
 def _is_one_word(word: str) -> bool:

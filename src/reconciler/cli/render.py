@@ -71,5 +71,5 @@ def change_line(
     sign = SIGNS.get(kind, "~")
     verb = f"{kind} " if sign == "~" else ""
     head = Text(f"{sign} {verb}{slot} {more}".rstrip(), style=SIGN_STYLES[sign])
-    who = f"{printable(container)} " if container else ""
-    return Line(sign, head + Text(f" ← {who}{where}", style=""), reason)
+    who = " ".join(one for one in (printable(container or ""), where) if one)
+    return Line(sign, head + Text(f" ← {who}", style=""), reason)

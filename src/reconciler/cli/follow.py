@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -60,7 +60,7 @@ class Follower:
         async with self._client() as client:
             return await self._remembered(client, since)
 
-    async def follow(self) -> AsyncIterator[Json]:
+    async def follow(self) -> AsyncGenerator[Json]:
         """Yield what comes after that, for ever, over restarts of the daemon.
 
         Raises NoDaemonError where something else answers from the beginning.

@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,7 +43,6 @@ from reconciler.errors import (
     DiscoveryError,
     DockerUnavailableError,
     quoted,
-    without_credentials,
 )
 
 
@@ -207,17 +207,40 @@ class Engine:
             ) from error
 
     def _quoted(self, error: object) -> str:
-        """Quote an error that may quote the engine's URL, with a password in it."""
-        return quoted(str(error).replace(self._written, self.name))
+        """Quote an error that may quote the engine's URL, or parts of it."""
+        text = str(error).replace(self._written, self.name)
+        for part in _secrets(self._written):
+            text = text.replace(part, "***")
+        return quoted(text)
+
+
+_ENDS = re.compile(r"[:/@?#]+")
+_PATHS = ("unix://", "npipe://", "fd://", "/")
+_SHORTEST_SECRET = 3
+"""Shorter parts would be found in every other word."""
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Return what stands before, in and behind a URL's user and password."""
+    if url.startswith(_PATHS) or "@" not in url:
+        return "", "", url
+    scheme, separator, rest = url.partition("://")
+    start = f"{scheme}{separator}" if separator else ""
+    # Up to the last @, however oddly a password is written.
+    user_info, _, host = (rest if separator else url).rpartition("@")
+    return start, user_info, host
 
 
 def _named(url: str) -> str:
-    """Return an engine's URL without credentials, however oddly they are written."""
-    if url.startswith(("unix://", "npipe://", "fd://", "/")) or "@" not in url:
-        return without_credentials(url)
-    scheme, separator, _ = url.partition("://")
-    start = f"{scheme}{separator}" if separator else ""
-    return f"{start}***@{url.rpartition('@')[2]}"
+    """Return an engine's URL without credentials."""
+    start, user_info, host = _split(url)
+    return f"{start}***@{host}" if user_info else url
+
+
+def _secrets(url: str) -> list[str]:
+    """Return the parts of a URL's credentials, as a parser may take them for others."""
+    _, user_info, _ = _split(url)
+    return [one for one in _ENDS.split(user_info) if len(one) >= _SHORTEST_SECRET]
 
 
 _FAULTS = (

@@ -66,9 +66,7 @@ def test_commands_and_options() -> None:
     assert "plain,--commands" in offered("reconciler plan --c").stdout
 
 
-@pytest.mark.parametrize(
-    "line", ["reconciler explain ", "reconciler drain w", "reconciler slots --backend "]
-)
+@pytest.mark.parametrize("line", ["reconciler explain ", "reconciler slots --backend "])
 def test_where_nothing_can_be_read_nothing_is_offered(
     line: str, tmp_path: Path
 ) -> None:

@@ -23,12 +23,17 @@ from reconciler.inquiry import ProxyWorld, World
 A, B = "unix:///run/a.sock", "unix:///run/b.sock"
 
 
-def home(number: int, address: str, weight: int = 1, **more: AdminState) -> Server:
-    """Return an occupied slot, ready."""
-    slot = dataclasses.replace(
-        free_slot(number), address=address, admin=AdminState.READY, weight=weight
+def home(
+    number: int,
+    address: str,
+    weight: int = 1,
+    *,
+    admin: AdminState = AdminState.READY,
+) -> Server:
+    """Return an occupied slot, ready if nothing else is said."""
+    return dataclasses.replace(
+        free_slot(number), address=address, admin=admin, weight=weight
     )
-    return dataclasses.replace(slot, **more)
 
 
 def world(proxies: Mapping[str, list[Server] | None], *containers: Container) -> World:

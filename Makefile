@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs clean venv versions prometheus
+.PHONY: help setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs docs-cli clean venv versions prometheus
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -68,6 +68,9 @@ soak: venv ## Random churn under load for MINUTES=5, and what it left behind
 
 docs: venv ## Build the documents as a site into site/
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
+
+docs-cli: venv ## Write docs/cli.md anew from the commands' help
+	@UPDATE_SNAPSHOTS=1 $(bin)/pytest -q tests/unit/docs/test_cli_page.py
 
 setup: venv versions ## Only set up: environment, HAProxy versions, engine, images
 	@scripts/setup

@@ -28,7 +28,8 @@ from reconciler.core.model import (
     ServerRef,
     Unplaced,
 )
-from reconciler.core.plan import Rules, backends_with_slots, plan
+from reconciler.core.plan import Rules, backends_with_slots, plan, slots_of
+from reconciler.core.view import is_held
 from reconciler.errors import RuntimeSocketError
 from reconciler.ports import Proxy
 from reconciler.reconcile import Outcome, carry_out
@@ -46,6 +47,9 @@ old worker alive on our session, and only this question tells."""
 
 LONGEST_LATE_SECONDS = 300.0
 """An event that seems older than this, when it has been answered, has another clock's stamp."""
+
+FULL_READINGS = frozenset({"start", "resync"})
+"""Reasons of passes that begin with a reading of everything."""
 
 _TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
 """Kinds of changes that need a reading of this very moment: an operator, or another
@@ -73,6 +77,15 @@ class WorkerStatus:
     def all_unplaced(self) -> list[Unplaced]:
         """Everyone without a slot, over all backends."""
         return [one for some in self.unplaced.values() for one in some]
+
+    def holds(self) -> dict[ServerRef, Server]:
+        """The slots that an operator took out of rotation, as of the last reading."""
+        return {
+            slot.ref: slot
+            for servers in self.tables.values()
+            for slot in slots_of(servers.values(), self.slot_prefix)
+            if is_held(slot)
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from reconciler.cli.exits import FAILED
 from reconciler.cli.options import AS_JSON, with_settings
+from reconciler.cli.page import Page
 from reconciler.cli.render import console
 from reconciler.config import Settings
 from reconciler.doctor import Finding, Verdict, findings
@@ -33,7 +34,7 @@ _ALIKE_SHOWN = 5
 """How many findings of one kind a section shows."""
 
 
-@click.command()
+@click.command(cls=Page)
 @click.option(
     "--quiet", "-q", is_flag=True, help="Print only what needs attention; else nothing."
 )

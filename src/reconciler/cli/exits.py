@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 import click
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, printable, without_credentials
 from reconciler.inquiry import World
 
 
@@ -16,14 +19,19 @@ FAILED, USAGE, PENDING = 1, 2, 3
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """Say why on standard error, and end with ``code``."""
-    click.echo(f"error: {message}", err=True)
+    say(f"error: {message}")
     sys.exit(code)
+
+
+def say(message: str) -> None:
+    """Say something on standard error: one line, fit for a terminal, no credentials."""
+    click.echo(without_credentials(printable(message)), err=True)
 
 
 def exit_on_errors(world: World) -> None:
     """Say what could not be read, and exit 1 if anything."""
     for error in world.errors:
-        click.echo(f"error: {_naming_the_socket(error)}", err=True)
+        say(f"error: {_naming_the_socket(error)}")
     if world.errors:
         sys.exit(FAILED)
 
@@ -31,3 +39,23 @@ def exit_on_errors(world: World) -> None:
 def _naming_the_socket(error: ReconcilerError) -> str:
     address = getattr(error, "address", "")
     return str(error) if address in str(error) else f"{error} ({address})"
+
+
+@contextmanager
+def quiet_pipes() -> Iterator[None]:
+    """End quietly where whoever read our output has gone (``| head``): no traceback.
+
+    Python flushes the standard streams once more at its end and would complain there, so
+    what is left goes to nowhere.
+    """
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        sys.exit(FAILED)

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reconciler.cli.complete import complete_backend
 from reconciler.cli.exits import exit_on_errors, fail
 from reconciler.cli.options import AS_JSON, with_settings
+from reconciler.cli.page import Page
 from reconciler.cli.render import console, place, print_table
 from reconciler.config import Settings
 from reconciler.core.model import Unplaced
@@ -32,8 +34,13 @@ _STYLES = {
 _SHORT_ID = 12
 
 
-@click.command()
-@click.option("--backend", metavar="NAME", help="Only this backend.")
+@click.command(cls=Page)
+@click.option(
+    "--backend",
+    metavar="NAME",
+    shell_complete=complete_backend,
+    help="Only this backend.",
+)
 @click.option("--all", "with_free", is_flag=True, help="List free slots too.")
 @AS_JSON
 @with_settings

@@ -262,7 +262,11 @@ def folder() -> Iterator[Path]:
     ("text", "words"),
     [
         pytest.param("resync = = 1", "is not TOML", id="does-not-parse"),
-        pytest.param("resink = 1", 'unknown key "resink"; accepted keys:', id="key"),
+        pytest.param(
+            "resink = 1",
+            'unknown key "resink"; did you mean resync? accepted keys:',
+            id="key",
+        ),
         pytest.param("resync = 'x'", "it must be a number of seconds", id="type"),
     ],
 )

@@ -47,6 +47,8 @@ class Settings:
     where somebody waits for it; a container's own label comes first."""
     listen: tuple[str, int] | None = ("127.0.0.1", 9700)
     """Where metrics and health are served; None serves nothing."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that are asked for the page, beside addresses and names without a dot."""
     log_format: str = "text"
     log_level: str = "info"
 

@@ -104,12 +104,13 @@ KEYS: Mapping[str, str] = {
     "resync": "resync_seconds",
     "drain-timeout": "drain_seconds",
     "listen": "listen",
+    "allow-host": "allowed_hosts",
     "log-format": "log_format",
     "log-level": "log_level",
 }
 """Keys of the configuration file, and the settings they are."""
 
-_REPEATABLE = frozenset({"haproxy", "projects", "backend_ports"})
+_REPEATABLE = frozenset({"haproxy", "projects", "backend_ports", "allowed_hosts"})
 _NUMBERS = frozenset({"haproxy_timeout_seconds", "drain_seconds", "resync_seconds"})
 _TEXT = frozenset(KEYS.values()) - _REPEATABLE - _NUMBERS
 
@@ -258,7 +259,16 @@ RUN_OPTIONS = (
         default=DEFAULT_LISTEN,
         show_default=True,
         envvar="RECONCILER_LISTEN",
-        help="Where /metrics, /healthz, /readyz and /api/slots are served, or off.",
+        help="Where the page, /metrics, /healthz, /readyz and /api/slots are served, or off.",
+    ),
+    click.option(
+        "--allow-host",
+        "allowed_hosts",
+        multiple=True,
+        envvar="RECONCILER_ALLOW_HOST",
+        metavar="NAME",
+        help="A host name with a dot by which the page may be asked for. Repeat for "
+        "several.  [default: addresses and names without a dot only]",
     ),
     click.option(
         "--log-format",

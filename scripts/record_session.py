@@ -229,7 +229,7 @@ class Session:
     def _played(self, step: Step) -> str:
         self._screen.show(f"$ {step.line}")
         done = self.run(step.line)
-        text = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+        text = "\n".join(line.rstrip() for line in done.stdout.splitlines()).rstrip()
         if done.returncode != step.code:
             raise SessionError(
                 f"{step.line}: ended with {done.returncode}, not {step.code}:\n{text}"

@@ -60,7 +60,8 @@ async def test_what_a_pass_would_do_is_what_it_then_does(
     ]
     assert [one["container"] for one in plan["unplaced"]] == ["bad"]
     assert "web-1" in text.stdout
-    assert "bad: label" in text.stdout
+    assert "! web ← bad " in text.stdout
+    assert "2 to assign; 1 not placed" in text.stdout
 
     async with Daemon(haproxy=[haproxy.url], docker=engine.url) as daemon:
         await daemon.wait_ready()
@@ -149,16 +150,18 @@ async def test_explain(haproxy3: HaproxyProcess, engine: ScriptedEngine) -> None
     )
 
     shown = json.loads(placed.stdout)
-    assert list(shown) == ["container_id", "container", "placed", "steps"]
+    assert list(shown) == ["container_id", "container", "placed", "steps", "verdict"]
+    assert shown["verdict"].startswith("placed: web/slot1 is ")
     assert (shown["container"], shown["placed"]) == ("web-1", True)
-    assert {tuple(step) for step in shown["steps"]} == {("rule", "passes", "evidence")}
+    keys = ("rule", "passes", "evidence", "tried", "mend", "haproxy", "slot")
+    assert {tuple(step) for step in shown["steps"]} == {keys}
     assert "web/slot1 is" in shown["steps"][-1]["evidence"]
     assert (hostile.code, gone.code) == (0, 0)
-    assert '"80\\x1b[31m;\\n": it must be an integer' in hostile.stdout
+    assert '"80\\x1b[31m;\\n" → it must be an integer' in hostile.stdout
     assert "\x1b" not in hostile.stdout
-    assert "it is not running: start it" in gone.stdout
+    assert "not placed: it is not running → start it" in gone.stdout
     assert nobody.code == 1
-    assert "docker has no container nobody: see `docker ps -a`" in nobody.stderr
+    assert 'docker has no container "nobody": see `docker ps -a`' in nobody.stderr
 
 
 async def test_check(haproxy: HaproxyProcess, engine: ScriptedEngine) -> None:

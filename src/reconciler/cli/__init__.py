@@ -14,7 +14,7 @@ from reconciler import __version__
 from reconciler.cli.check import check
 from reconciler.cli.completion import completion
 from reconciler.cli.events import events
-from reconciler.cli.exits import USAGE, fail, quiet_pipes
+from reconciler.cli.exits import USAGE, fail
 from reconciler.cli.explain import explain
 from reconciler.cli.hand import drain, maint, ready
 from reconciler.cli.plan import plan
@@ -71,11 +71,13 @@ cli.add_command(completion)
 
 
 def main() -> None:
-    """Run the command line; the entry point of the ``reconciler`` script."""
-    with quiet_pipes():
-        try:
-            cli()
-        except ConfigError as error:
-            fail(str(error), USAGE)
-        except ReconcilerError as error:
-            fail(str(error))
+    """Run the command line; the entry point of the ``reconciler`` script.
+
+    Where whoever read our output has gone (``| head``), click and rich end quietly with 1.
+    """
+    try:
+        cli()
+    except ConfigError as error:
+        fail(str(error), USAGE)
+    except ReconcilerError as error:
+        fail(str(error))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NoReturn
 
 import click
@@ -39,23 +36,3 @@ def exit_on_errors(world: World) -> None:
 def _naming_the_socket(error: ReconcilerError) -> str:
     address = getattr(error, "address", "")
     return str(error) if address in str(error) else f"{error} ({address})"
-
-
-@contextmanager
-def quiet_pipes() -> Iterator[None]:
-    """End quietly where whoever read our output has gone (``| head``): no traceback.
-
-    Python flushes the standard streams once more at its end and would complain there, so
-    what is left goes to nowhere.
-    """
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-    except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        sys.exit(FAILED)

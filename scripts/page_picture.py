@@ -87,15 +87,18 @@ async def _ask(port: int, backends: itertools.cycle[str]) -> None:
 
 async def _populate(engine: ScriptedEngine) -> list[asyncio.Server]:
     """Run the containers, and answer for all but one of them."""
-    servers = []
+    servers: list[asyncio.Server] = []
     for service, count in CONTAINERS.items():
         labels = {
             "com.docker.compose.project": "store",
             "com.docker.compose.service": service,
         }
-        for one in engine.run_many(count, prefix=f"store-{service}", labels=labels):
-            if one.name != "store-api-4":
-                servers.append(await asyncio.start_server(_answer, one.address, 8000))
+        started = engine.run_many(count, prefix=f"store-{service}", labels=labels)
+        servers += [
+            await asyncio.start_server(_answer, one.address, 8000)
+            for one in started
+            if one.name != "store-api-4"
+        ]
     return servers
 
 

@@ -100,7 +100,10 @@ def stage(browser: Browser) -> Stage:
 
     @asynccontextmanager
     async def built(
-        *, slots: int = 8, config: str = CONFIG, **context: Any
+        *,
+        slots: int = 8,
+        config: str = CONFIG,
+        **context: Any,  # noqa: ANN401 - Playwright's
     ) -> AsyncIterator[Scene]:
         folder = Path(tempfile.mkdtemp(prefix="engine-"))
         async with AsyncExitStack() as stack:

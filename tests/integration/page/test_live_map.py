@@ -76,7 +76,7 @@ async def test_a_hold_by_hand_is_marked(stage: Stage) -> None:
         scene.engine.run("web-2", labels=WEB)  # its pass reads the table again
         await scene.until(
             "() => [...document.querySelectorAll('.state')]"
-            ".some(one => one.textContent === 'draining (held)')"
+            ".some(one => one.textContent === 'drain (held)')"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import pytest
 from tests.integration.page.conftest import WEB, Stage
@@ -58,7 +59,7 @@ async def test_500_slots_can_be_read(stage: Stage) -> None:
 
 
 async def test_2000_slots_stay_responsive(
-    stage: Stage, record_property: pytest.RecordProperty
+    stage: Stage, record_property: Callable[[str, object], None]
 ) -> None:
     """While figures and the map change, no task keeps the page from answering for long."""
     async with stage(slots=2000, viewport={"width": 1440, "height": 900}) as scene:

@@ -8,7 +8,7 @@ import { Rows } from "./rows.js";
 import { Status } from "./status.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
-import { KINDS, STATES, clock, place, span, stateName } from "./words.js";
+import { KINDS, STATES, clock, place, span } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const model = new Model();
@@ -35,7 +35,7 @@ function keep(name, value) {
 // --- What is shown --------------------------------------------------------------------------
 
 function rowText({ fields, slot, group }) {
-  return [slot, group.backend, `${group.backend}/${slot}`, stateName(fields.state), fields.container, fields.container_id,
+  return [slot, group.backend, `${group.backend}/${slot}`, fields.state, fields.container, fields.container_id,
     fields.service, fields.project, place(fields), fields.check, fields.held ? "held" : ""].join("\n").toLowerCase();
 }
 
@@ -70,7 +70,7 @@ const stateButtons = new Map(STATES.map((state) => {
   glyph.className = "glyph";
   glyph.setAttribute("aria-hidden", "true");
   number.textContent = "0";
-  button.append(glyph, number, ` ${stateName(state)}`);
+  button.append(glyph, number, ` ${state}`);
   button.setAttribute("aria-pressed", String(wanted.states.has(state)));
   button.addEventListener("click", () => {
     const isOn = !wanted.states.delete(state);

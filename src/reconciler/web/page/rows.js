@@ -1,7 +1,7 @@
 // Backends and their slots as tables. An element is made when its slot is first shown, and
 // from then on only its texts change. Text from Docker or HAProxy is only ever text.
 
-import { STATES, count, place, span, stateName, stateWord } from "./words.js";
+import { STATES, count, place, span, stateWord } from "./words.js";
 
 /** How many slots are laid out together. */
 const PART = 50;
@@ -227,7 +227,7 @@ export class Rows {
     const free = counts.free ?? 0;
     const unplaced = this._model.unplacedOf(group);
     const haproxy = this._model.small.haproxies.get(group.index)?.haproxy ?? "";
-    const parts = STATES.filter((state) => counts[state] && state !== "free").map((state) => `${counts[state]} ${stateName(state)}`);
+    const parts = STATES.filter((state) => counts[state] && state !== "free").map((state) => `${counts[state]} ${state}`);
     const summary = `${total - free} of ${count(total, "slot")} used${parts.length ? `: ${parts.join(", ")}` : ""}`;
     write(element.of, this._model.small.haproxies.size > 1 ? haproxy : "");
     write(element.summary, `${summary} · head-room ${free} (${Math.floor((100 * free) / total)} %)`);

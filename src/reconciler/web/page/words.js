@@ -3,16 +3,9 @@
 /** The states of a slot, worst first, as the buttons above the map show them. */
 export const STATES = ["down", "drain", "maint", "ready", "free"];
 
-const STATE_WORDS = { ready: "ready", drain: "draining", maint: "maint", down: "down", free: "free" };
-
 /** A state in a word; a slot that an operator took out says so. */
 export function stateWord(fields) {
-  const word = STATE_WORDS[fields.state] ?? fields.state;
-  return fields.held ? `${word} (held)` : word;
-}
-
-export function stateName(state) {
-  return STATE_WORDS[state] ?? state;
+  return fields.held ? `${fields.state} (held)` : fields.state;
 }
 
 /** `12 s`, `4 min`, `3 h`, `9 d`: as exact as a glance needs. */

@@ -40,6 +40,20 @@ def quoted(text: object) -> str:
     return f'"{shown}"' + (f" (and {more} more characters)" if more else "")
 
 
+def printable(text: str) -> str:
+    """Return foreign text fit for one line of a terminal or a log: controls are escaped.
+
+    Letters of all scripts stay as they are; where nothing else tells where the text ends,
+    :func:`quoted` does.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode("ascii")
+        for one in text
+    )
+
+
 class ReconcilerError(Exception):
     """The base of all errors of this package."""
 

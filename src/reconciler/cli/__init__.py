@@ -5,21 +5,31 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 changes pending (``plan``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import click
 
 from reconciler import __version__
-from reconciler.cli.check import check
-from reconciler.cli.events import events
 from reconciler.cli.exits import USAGE, fail
-from reconciler.cli.explain import explain
-from reconciler.cli.hand import drain, maint, ready
-from reconciler.cli.plan import plan
-from reconciler.cli.run import run
-from reconciler.cli.slots import slots
+from reconciler.cli.lazy import LazyGroup
 from reconciler.errors import ConfigError, ReconcilerError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(LazyGroup):
+    """All commands of ``reconciler``."""
+
+    places: ClassVar[Mapping[str, str]] = {
+        **{
+            name: f"reconciler.cli.{name}"
+            for name in ("run", "slots", "plan", "explain", "check")
+        },
+        **dict.fromkeys(("drain", "ready", "maint"), "reconciler.cli.hand"),
+        "events": "reconciler.cli.events",
+    }
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, "-V", "--version", prog_name="reconciler")
 def cli() -> None:
     """Map live Docker containers onto HAProxy's pre-allocated server slots.
@@ -31,10 +41,6 @@ def cli() -> None:
     \b
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 changes pending.
     """
-
-
-for _command in (run, slots, plan, explain, check, drain, ready, maint, events):
-    cli.add_command(_command)
 
 
 def main() -> None:

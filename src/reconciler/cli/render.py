@@ -7,6 +7,10 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
+from reconciler.core.view import place
+
+
+__all__ = ["console", "place", "print_table"]
 
 _PIPED_WIDTH = 240
 
@@ -26,8 +30,3 @@ def print_table(out: Console, table: Table) -> None:
         out.print(table)
     for line in captured.get().splitlines():
         out.out(line.rstrip(), highlight=False)
-
-
-def place(address: str, port: int | None) -> str:
-    """Return address and port as one word, an IPv6 address in brackets."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

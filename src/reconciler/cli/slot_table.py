@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
+from reconciler.cli import terminal
 from reconciler.core.model import Unplaced
 from reconciler.core.summary import Summary, summaries
 from reconciler.core.view import DOWN, FREE, SlotRow, place
@@ -223,7 +224,7 @@ def map_lines(
         key = (summary.haproxy, summary.backend)
         if choice.states and key not in shown and not summary.unplaced:
             continue
-        yield _clipped(_head(summary), width)
+        yield clipped(_head(summary), width)
         yield from _table(shown.get(key, []), choice, width)
         yield from _left_out(summary, unplaced, width)
         yield Line("")
@@ -257,7 +258,7 @@ def _head(summary: Summary) -> Line:
         parts.append("no head-room")
     if summary.unplaced:
         parts.append(f"{summary.unplaced} not placed")
-    text = f"{name} ({printable(summary.haproxy)}): {'; '.join(parts)}"
+    text = f"{name}: {'; '.join(parts)} ({printable(summary.haproxy)})"
     return Line(text, "bold", 0, len(name))
 
 
@@ -286,7 +287,7 @@ def _table(
     )
     titles = [column.title for column in columns]
     title = _joined(titles, columns, widths)
-    yield _clipped(Line(title, "bright_black", 0, len(title)), width)
+    yield clipped(Line(title, "bright_black", 0, len(title)), width)
     for row, values in zip(rows, cells, strict=True):
         line = Line(
             _joined(values, columns, widths),
@@ -295,7 +296,7 @@ def _table(
             state_at + len(_state(row)),
             (row.haproxy, row.backend, row.slot),
         )
-        yield _clipped(line, width)
+        yield clipped(line, width)
 
 
 def _fitting(
@@ -373,7 +374,7 @@ def _padded(text: str, width: int, *, is_number: bool) -> str:
     return text.rjust(width) if is_number else text.ljust(width)
 
 
-def _clipped(line: Line, width: int | None) -> Line:
+def clipped(line: Line, width: int | None) -> Line:
     """Return a line that fits; a style reaches no further than its text."""
     if width is None or _cells(line.text) <= width:
         return line
@@ -390,4 +391,29 @@ def _wrapped(text: str, width: int | None, marked_to: int) -> Iterator[Line]:
         texts = textwrap.wrap(text, room, subsequent_indent="    ")
     for number, part in enumerate(texts):
         end = 0 if number else min(marked_to, len(part))
-        yield _clipped(Line(part, "" if number else "red", min(2, end), end), width)
+        yield clipped(Line(part, "" if number else "red", min(2, end), end), width)
+
+
+_STYLE_CODES = {
+    "bold": "1",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "bright_black": "90",
+}
+
+
+def styled(line: Line, *, has_colours: bool) -> str:
+    """Return a line with its style, or without."""
+    if not line.style or not has_colours:
+        return line.text
+    text, start, end = line.text, line.start, line.end
+    code = _STYLE_CODES[line.style]
+    return f"{text[:start]}\x1b[{code}m{text[start:end]}\x1b[0m{text[end:]}"
+
+
+def page(lines: Iterable[Line]) -> str:
+    """Return lines as standard output takes them: with colours or without."""
+    has_colours = terminal.has_colours()
+    texts = (styled(line, has_colours=has_colours) for line in lines)
+    return "\n".join(texts).rstrip("\n")

@@ -22,6 +22,7 @@ from reconciler.cli.slot_table import (
     chosen,
     map_lines,
     ordered,
+    page,
 )
 from reconciler.config import Settings
 from reconciler.core.model import Unplaced
@@ -92,7 +93,7 @@ def slots(  # noqa: PLR0917 - click calls by name
     )
     view = _Chosen(frozenset(backends), choice)
     if interval is not None:
-        from reconciler.cli.watch import watch  # noqa: PLC0415 - loads rich
+        from reconciler.cli.watch import watch  # noqa: PLC0415 - not for all
 
         asyncio.run(watch(settings, view, interval, as_json=as_json))
         return
@@ -101,7 +102,7 @@ def slots(  # noqa: PLR0917 - click calls by name
     if as_json:
         click.echo(json_text(view.as_map(world)))
     else:
-        _print(view.lines(world, terminal.width()))
+        click.echo(page(view.lines(world, terminal.width())), color=True)
     unknown = backends and set(backends) - {row.backend for row in world.slot_rows()}
     if unknown and not world.errors:
         names = ", ".join(sorted(unknown))
@@ -144,21 +145,6 @@ class _Chosen:
 
     def _is_chosen(self, backend: str | None) -> bool:
         return not self._backends or backend in self._backends
-
-
-def _print(lines: list[Line]) -> None:
-    is_coloured = terminal.has_colours()
-    shown = (_styled(line) if is_coloured else line.text for line in lines)
-    click.echo("\n".join(shown).rstrip("\n"), color=is_coloured)
-
-
-def _styled(line: Line) -> str:
-    text, start, end = line.text, line.start, line.end
-    if not line.style:
-        return text
-    bold = line.style == "bold"
-    part = click.style(text[start:end], fg=None if bold else line.style, bold=bold)
-    return f"{text[:start]}{part}{text[end:]}"
 
 
 def json_text(shown: Mapping[str, Sequence[object]]) -> str:

@@ -8,35 +8,37 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
-import termios
 import time
-import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import click
-from rich.console import Console
-from rich.control import Control
-from rich.text import Text
 
-from reconciler.cli.render import console
-from reconciler.cli.slot_table import Line
+from reconciler.cli import terminal
+from reconciler.cli.exits import naming_the_socket
+from reconciler.cli.screen import Screen
+from reconciler.cli.slot_table import Key, Line, clipped, page
 from reconciler.config import Settings
+from reconciler.core.model import Unplaced
 from reconciler.core.view import SlotRow
 from reconciler.inquiry import Lookout, World
 
 
+T = TypeVar("T")
+
 MARKED_SECONDS = 3.0
 """How long a slot that changed stays highlighted."""
 
-_HOME = Control.home()
+_BLINK_SECONDS = 0.5
+"""How late a highlight may end."""
 
 _PASSING = frozenset({"sessions", "requests_per_second", "age_seconds"})
 """What changes all the time: no reason to highlight a slot, or to print another line."""
+
+_LASTING = tuple(name for name in SlotRow.__dataclass_fields__ if name not in _PASSING)
 
 
 class View(Protocol):
@@ -45,216 +47,193 @@ class View(Protocol):
     def rows(self, world: World) -> list[SlotRow]:
         """Return the slots it is about."""
 
-    def lines(self, world: World, width: int | None) -> list[Line]:
+    def unplaced(self, world: World) -> list[tuple[str, Unplaced]]:
+        """Return who has no slot, of those it is about."""
+
+    def lines(
+        self, world: World, width: int | None, also: Collection[Key] = frozenset()
+    ) -> list[Line]:
         """Return the map as lines that fit a width, None for any."""
 
     def as_map(self, world: World) -> dict[str, list[dict[str, Any]]]:
         """Return the map as the JSON's object."""
 
 
+class Told(NamedTuple):
+    """What of a reading is worth telling of when it changes."""
+
+    slots: Mapping[Key, tuple[object, ...]]
+    unplaced: list[tuple[str, Unplaced]]
+    errors: list[str]
+
+    @classmethod
+    def of(cls, view: View, world: World) -> Self:
+        """Return it, of the slots that the view is about."""
+        return cls(
+            {
+                (row.haproxy, row.backend, row.slot): tuple(
+                    getattr(row, name) for name in _LASTING
+                )
+                for row in view.rows(world)
+            },
+            view.unplaced(world),
+            [naming_the_socket(error) for error in world.errors],
+        )
+
+
 async def watch(
     settings: Settings, view: View, interval: float, *, as_json: bool
 ) -> None:
-    """Show the map every ``interval`` seconds until it is ended from outside.
+    """Show the map every ``interval`` seconds until a key or a signal ends it.
 
     Raises ConfigError for wrong settings.
     """
-    with suppressed_interrupt():
-        async with Lookout(settings) as lookout:
-            if sys.stdout.isatty() and sys.stdin.isatty() and not as_json:
-                await _on_screen(lookout, view, interval)
+    over = asyncio.Event()
+    async with Lookout(settings) as lookout:
+        with _ended_by_signals(over):
+            if terminal.is_terminal() and sys.stdin.isatty() and not as_json:
+                await _on_screen(lookout, view, interval, over)
             else:
-                await _as_text(lookout, view, interval, as_json=as_json)
+                await _as_text(lookout, view, interval, over, as_json=as_json)
 
 
 @contextmanager
-def suppressed_interrupt() -> Iterator[None]:
-    """Take Ctrl-C for the usual way to end."""
-    try:
-        yield
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return
-
-
-async def _as_text(
-    lookout: Lookout, view: View, interval: float, *, as_json: bool
-) -> None:
-    """Print the map at first, and whenever more changed of it than what always does."""
-    before: object = None
-    while True:
-        world = await lookout.look()
-        told = [_lasting(row) for row in view.rows(world)]
-        errors = [str(error) for error in world.errors]
-        signature = (told, world.unplaced(), errors)
-        if signature != before:
-            before = signature
-            for error in errors:
-                click.echo(f"error: {error}", err=True)
-            if as_json:
-                click.echo(json.dumps(view.as_map(world), separators=(",", ":")))
-            else:
-                lines = [line.text for line in view.lines(world, None)]
-                click.echo("\n".join([f"--- {_clock()}", *lines]).rstrip("\n"))
-        await asyncio.sleep(interval)
-
-
-def _lasting(row: SlotRow) -> tuple[object, ...]:
-    """Return what of a row is worth telling of when it changes."""
-    return tuple(getattr(row, name) for name in _LASTING)
-
-
-_LASTING = tuple(name for name in SlotRow.__dataclass_fields__ if name not in _PASSING)
-
-
-def _clock() -> str:
-    return time.strftime("%H:%M:%S")
-
-
-async def _on_screen(lookout: Lookout, view: View, interval: float) -> None:
-    screen = Screen(console(), view)
-    wake = asyncio.Event()
+def _ended_by_signals(over: asyncio.Event) -> Iterator[None]:
+    """Take Ctrl-C, SIGTERM and a closed terminal for the usual way to end."""
     loop = asyncio.get_running_loop()
-    with _keys(loop, screen, wake), screen.out.screen(hide_cursor=True):
-        while not screen.is_over:
-            screen.take(await lookout.look(), loop.time())
-            until = loop.time() + interval
-            while loop.time() < until:
-                screen.draw(loop.time())
-                wake.clear()
-                try:
-                    async with asyncio.timeout_at(until):
-                        await wake.wait()
-                except TimeoutError:
-                    break
-                if screen.is_over:
-                    break
-
-
-@contextmanager
-def _keys(
-    loop: asyncio.AbstractEventLoop, screen: Screen, wake: asyncio.Event
-) -> Iterator[None]:
-    """Read single keys and changes of size, and leave the terminal as it was."""
-    stdin = sys.stdin.fileno()
-    before = termios.tcgetattr(stdin)
-
-    def pressed() -> None:
-        screen.press(os.read(stdin, 64))
-        wake.set()
-
-    def stopped() -> None:
-        screen.end()
-        wake.set()
-
-    tty.setcbreak(stdin)
-    loop.add_reader(stdin, pressed)
-    loop.add_signal_handler(signal.SIGWINCH, wake.set)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, over.set)
     try:
         yield
     finally:
-        loop.remove_reader(stdin)
-        for number in (signal.SIGWINCH, signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
-        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
 
 
-class Screen:
-    """The map in place: what was read last, what of it is new, and which part shows."""
+async def _as_text(
+    lookout: Lookout,
+    view: View,
+    interval: float,
+    over: asyncio.Event,
+    *,
+    as_json: bool,
+) -> None:
+    """Print the map at first, and whenever more changed of it than what always does."""
+    before: Told | None = None
+    while not over.is_set():
+        world = await _unless(over, lookout.look(with_connections=False))
+        if world is None:
+            return
+        told = Told.of(view, world)
+        if told != before:
+            for error in told.errors:
+                if before is None or error not in before.errors:
+                    click.echo(f"error: {error}", err=True)
+            text = (_as_json_line if as_json else _as_page)(view, world, told)
+            click.echo(text, color=True)
+            before = told
+        await _unless(over, asyncio.sleep(interval))
 
-    def __init__(self, out: Console, view: View) -> None:
-        """``out`` is the terminal."""
-        self.out = out
-        self.is_over = False
+
+async def _unless(over: asyncio.Event, coroutine: Coroutine[Any, Any, T]) -> T | None:
+    """Await a coroutine; cancel it and return None if the end comes first."""
+    doing = asyncio.create_task(coroutine)
+    ending = asyncio.create_task(over.wait())
+    try:
+        await asyncio.wait([doing, ending], return_when=asyncio.FIRST_COMPLETED)
+        return doing.result() if doing.done() else None
+    finally:
+        doing.cancel()
+        ending.cancel()
+        await asyncio.wait([doing, ending])
+
+
+def _as_json_line(view: View, world: World, told: Told) -> str:
+    shown = {**view.as_map(world), "at": round(time.time(), 3), "errors": told.errors}
+    return json.dumps(shown, separators=(",", ":"))
+
+
+def _as_page(view: View, world: World, _told: Told) -> str:
+    return f"--- {clock()} ---\n{page(view.lines(world, terminal.width()))}"
+
+
+def clock() -> str:
+    """Return the time of day."""
+    return time.strftime("%H:%M:%S")
+
+
+async def _on_screen(
+    lookout: Lookout, view: View, interval: float, over: asyncio.Event
+) -> None:
+    """Show the map in place; a look that takes long delays no key."""
+    live, loop = Live(view), asyncio.get_running_loop()
+
+    async def look_on() -> None:
+        while True:
+            live.take(await lookout.look(with_connections=False), loop.time())
+            screen.news.set()
+            await asyncio.sleep(interval)
+
+    with Screen(over) as screen:
+        looking = asyncio.create_task(look_on())
+        try:
+            while not over.is_set() and not looking.done():
+                await _unless(over, screen.wait(_BLINK_SECONDS))
+                screen.draw(live.lines(screen.columns, loop.time()), live.status)
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+    if not looking.cancelled():
+        looking.result()
+
+
+class Live:
+    """What was read last, and what of it is new."""
+
+    def __init__(self, view: View) -> None:
         self._view = view
         self._world: World | None = None
-        self._told: dict[tuple[str, str, str], tuple[object, ...]] = {}
-        self._marked: dict[tuple[str, str, str], float] = {}
-        self._top = 0
-        self._read_at = ""
-        self._actions: dict[bytes, Callable[[], None]] = {
-            b"q": self.end,
-            b"\x03": self.end,
-            b"j": lambda: self._scroll(1),
-            b"\x1b[B": lambda: self._scroll(1),
-            b"k": lambda: self._scroll(-1),
-            b"\x1b[A": lambda: self._scroll(-1),
-            b" ": lambda: self._scroll(self._page),
-            b"\x1b[6~": lambda: self._scroll(self._page),
-            b"b": lambda: self._scroll(-self._page),
-            b"\x1b[5~": lambda: self._scroll(-self._page),
-            b"g": lambda: self._scroll(-(1 << 30)),
-        }
-
-    @property
-    def _page(self) -> int:
-        return max(1, self.out.size.height - 2)
-
-    def press(self, keys: bytes) -> None:
-        """Take in a key; one that means nothing changes nothing."""
-        action = self._actions.get(keys)
-        if action is not None:
-            action()
-
-    def end(self) -> None:
-        """Come to an end."""
-        self.is_over = True
-
-    def _scroll(self, lines: int) -> None:
-        self._top = max(0, self._top + lines)
+        self._told: Told | None = None
+        self._marked: dict[Key, float] = {}
+        self._drawn: tuple[object, list[tuple[Line, bool]]] = (None, [])
+        self.status = "reading ..."
+        """What is said of the reading as a whole."""
 
     def take(self, world: World, now: float) -> None:
         """Take in a reading at ``now`` on the loop's clock, and mark what is new in it."""
-        told = {
-            (row.haproxy, row.backend, row.slot): _lasting(row)
-            for row in self._view.rows(world)
-        }
-        if self._world is not None:
-            for key, row in told.items():
-                if key in self._told and self._told[key] != row:
-                    self._marked[key] = now + MARKED_SECONDS
-        self._told |= told
-        self._world = world
-        self._read_at = _clock()
+        told, before = Told.of(self._view, world), self._told
+        if before is not None:
+            # A HAProxy that could not be read had no slots then: they are not new.
+            until = now + MARKED_SECONDS
+            self._marked |= {
+                key: until
+                for key, row in told.slots.items()
+                if before.slots.get(key, row) != row
+            }
+            told = told._replace(slots={**before.slots, **told.slots})
+        self._marked = {key: at for key, at in self._marked.items() if at > now}
+        self._world, self._told, self._drawn = world, told, (None, [])
+        self.status = f"{clock()}  q quits"
 
-    def draw(self, now: float) -> None:
-        """Show as much as fits the terminal as it is now."""
-        if self._world is None:
-            return
-        width, height = self.out.size.width, self.out.size.height
-        errors = [f"error: {error}" for error in self._world.errors]
-        lines = self._view.lines(self._world, width)
-        room = max(1, height - 1 - len(errors))
-        self._top = min(self._top, max(0, len(lines) - room))
-        shown = lines[self._top : self._top + room]
-        hidden = len(lines) - len(shown)
-        texts = [_cropped(Text(error, style="bold red"), width) for error in errors]
-        texts += [self._text(line, now) for line in shown]
-        texts += [Text("")] * (height - 1 - len(texts))
-        texts.append(self._status(hidden, width))
-        self.out.control(_HOME)
-        self.out.print(
-            Text("\n").join(texts),
-            end="",
-            soft_wrap=False,
-            overflow="crop",
-            no_wrap=True,
-        )
+    def lines(self, width: int, now: float) -> list[tuple[Line, bool]]:
+        """Return errors and map as lines that fit a width, and whether each is new.
 
-    def _text(self, line: Line, now: float) -> Text:
-        text = Text(line.text)
-        if line.style:
-            text.stylize(line.style, line.start, line.end)
-        if line.key is not None and self._marked.get(line.key, 0.0) > now:
-            text.stylize("reverse")
-        return text
+        They are made once for each reading, however often somebody scrolls.
+        """
+        if self._world is None or self._told is None:
+            return []
+        marked = frozenset(key for key, at in self._marked.items() if at > now)
+        drawn_from = (width, marked)
+        if self._drawn[0] != drawn_from:
+            lines = self._lines(self._world, self._told, width, marked)
+            self._drawn = (drawn_from, list(lines))
+        return self._drawn[1]
 
-    def _status(self, hidden: int, width: int) -> Text:
-        more = f"  {hidden} more lines: arrows, space" if hidden else ""
-        return _cropped(Text(f"{self._read_at}  q ends{more}", style="dim"), width)
-
-
-def _cropped(text: Text, width: int) -> Text:
-    text.truncate(width, overflow="ellipsis")
-    return text
+    def _lines(
+        self, world: World, told: Told, width: int, marked: Collection[Key]
+    ) -> Iterator[tuple[Line, bool]]:
+        for error in told.errors:
+            yield clipped(Line(f"error: {error}", "red", 0, 6), width), False
+        for line in self._view.lines(world, width, marked):
+            yield line, line.key in marked

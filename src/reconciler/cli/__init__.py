@@ -7,26 +7,36 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Mapping
+from typing import ClassVar
 
 import click
 
 from reconciler import __version__
-from reconciler.cli.check import check
-from reconciler.cli.completion import completion
-from reconciler.cli.events import events
 from reconciler.cli.exits import USAGE, fail
-from reconciler.cli.explain import explain
-from reconciler.cli.hand import drain, maint, ready
-from reconciler.cli.plan import plan
-from reconciler.cli.run import run
-from reconciler.cli.slots import slots
+from reconciler.cli.lazy import LazyGroup
 from reconciler.errors import ConfigError, ReconcilerError
 
 
 _LIBRARIES = ("docker", "aiohttp", "click", "rich")
 
 
+class Commands(LazyGroup):
+    """All commands of ``reconciler``."""
+
+    places: ClassVar[Mapping[str, str]] = {
+        **{
+            name: f"reconciler.cli.{name}"
+            for name in ("run", "slots", "plan", "explain", "check")
+        },
+        **dict.fromkeys(("drain", "ready", "maint"), "reconciler.cli.hand"),
+        "events": "reconciler.cli.events",
+        "completion": "reconciler.cli.completion",
+    }
+
+
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     invoke_without_command=True,
     no_args_is_help=True,
@@ -57,17 +67,12 @@ def cli(ctx: click.Context, version: bool, verbose: bool) -> None:  # noqa: FBT0
     if ctx.invoked_subcommand is None:
         raise click.UsageError("Missing command: say what to do, after -v too.", ctx)
     if verbose:
-        ctx.default_map = {name: {"verbose": True} for name in cli.commands}
+        ctx.default_map = {name: {"verbose": True} for name in Commands.places}
 
 
 def _versions() -> list[str]:
     found = [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
     return [f"python {platform.python_version()}", *found]
-
-
-for _command in (run, slots, plan, explain, check, drain, ready, maint, events):
-    cli.add_command(_command)
-cli.add_command(completion)
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import NoReturn, Protocol
 
 import click
 
 from reconciler.errors import ReconcilerError, printable, without_credentials
-from reconciler.inquiry import World
 
 
 FAILED, USAGE, PENDING = 1, 2, 3
@@ -25,14 +25,27 @@ def say(message: str) -> None:
     click.echo(without_credentials(printable(message)), err=True)
 
 
-def exit_on_errors(world: World) -> None:
+class Reading(Protocol):
+    """What was read, as far as errors go: ``inquiry.World``, which takes long to load."""
+
+    @property
+    def errors(self) -> Sequence[ReconcilerError]:
+        """Whatever could not be read."""
+
+
+def exit_on_errors(world: Reading) -> None:
     """Say what could not be read, and exit 1 if anything."""
     for error in world.errors:
-        say(f"error: {_naming_the_socket(error)}")
+        click.echo(f"error: {naming_the_socket(error)}", err=True)
     if world.errors:
         sys.exit(FAILED)
 
 
-def _naming_the_socket(error: ReconcilerError) -> str:
+def naming_the_socket(error: ReconcilerError) -> str:
+    """Return an error's message, with its HAProxy's socket where it does not say that.
+
+    Fit for a terminal, and without credentials.
+    """
     address = getattr(error, "address", "")
-    return str(error) if address in str(error) else f"{error} ({address})"
+    message = str(error) if address in str(error) else f"{error} ({address})"
+    return without_credentials(printable(message))

@@ -9,8 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reconciler.core.view import place
 from reconciler.errors import printable
 
+
+__all__ = [
+    "SIGNS",
+    "SIGN_STYLES",
+    "Line",
+    "change_line",
+    "console",
+    "endpoint_text",
+    "place",
+    "print_table",
+]
 
 _PIPED_WIDTH = 240
 
@@ -43,11 +55,6 @@ def print_table(out: Console, table: Table) -> None:
         out.print(table)
     for line in captured.get().splitlines():
         out.out(line.rstrip(), highlight=False)
-
-
-def place(address: str, port: int | None) -> str:
-    """Return address and port as one word, an IPv6 address in brackets."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def endpoint_text(address: str, port: int | None) -> str:

@@ -86,7 +86,7 @@ class Engine:
         """Return all running containers, in one request."""
 
         def read(client: docker.APIClient) -> list[Container]:
-            return [container_from_list(entry) for entry in client.containers()]
+            return [container_from_list(entry) for entry in _listed(client)]
 
         return await self._call(read, "GET /containers/json")
 
@@ -254,22 +254,13 @@ _FAULTS = (
 
 
 def _inspected(client: docker.APIClient, container_id: str) -> Json | None:
-    """Return ``GET /containers/{id}/json``, None where there is no such container.
-
-    docker-py makes a connection and a whole ``requests`` call for each container, which
-    takes longer than the engine's answer does. This is the one request between an event and
-    its effect, so on a unix socket docker-py's own connection pool is asked directly: the
-    same socket and no library more (docs/decisions/0013).
-    """
-    adapter = client.get_adapter(client.base_url)
-    if not isinstance(adapter, UnixHTTPAdapter):
+    """Return ``GET /containers/{id}/json``, None where there is no such container."""
+    answer = _answer_of(client, f"/containers/{quote(container_id, safe='')}/json")
+    if answer is None:
         try:
             return dict(client.inspect_container(container_id))
         except NotFound:
             return None
-    path = f"/v{client.api_version}/containers/{quote(container_id, safe='')}/json"
-    pool = adapter.get_connection(client.base_url)
-    answer = pool.urlopen("GET", path, retries=False, timeout=client.timeout)
     if answer.status == HTTPStatus.NOT_FOUND:
         return None
     if answer.status != HTTPStatus.OK:
@@ -279,6 +270,42 @@ def _inspected(client: docker.APIClient, container_id: str) -> Json | None:
         )
     document: Json = json.loads(answer.data)
     return document
+
+
+def _listed(client: docker.APIClient) -> list[Json]:
+    """Return ``GET /containers/json``: all running containers."""
+    answer = _answer_of(client, "/containers/json")
+    if answer is None:
+        return list(client.containers())
+    if answer.status != HTTPStatus.OK:
+        raise APIError(f"status {answer.status}", explanation=_message(answer.data))
+    listed: list[Json] = json.loads(answer.data)
+    return listed
+
+
+def _message(body: bytes) -> str:
+    """Return the engine's own words of a refusal."""
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(body)["message"])
+    return body.decode(errors="replace")
+
+
+def _answer_of(client: docker.APIClient, path: str) -> urllib3.BaseHTTPResponse | None:
+    """GET a path on docker-py's own connections; None where those are on no unix socket.
+
+    docker-py makes a connection and a whole ``requests`` call for each container, which
+    takes longer than the engine's answer does, and it takes a long answer to pieces. An
+    inspect stands between an event and its effect, and a list may have 10,000 entries, so on
+    a unix socket docker-py's own connection pool is asked directly: the same socket and no
+    library more (docs/decisions/0013).
+    """
+    adapter = client.get_adapter(client.base_url)
+    if not isinstance(adapter, UnixHTTPAdapter):
+        return None
+    pool = adapter.get_connection(client.base_url)
+    return pool.urlopen(
+        "GET", f"/v{client.api_version}{path}", retries=False, timeout=client.timeout
+    )
 
 
 def _event_of_line(line: bytes) -> EngineEvent | None:

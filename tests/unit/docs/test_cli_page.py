@@ -6,6 +6,7 @@ import os
 
 import click
 from tests.unit.docs import pages
+from tests.unit.docs.test_docs import COMMANDS
 
 from reconciler.cli import cli
 
@@ -27,7 +28,7 @@ def help_of(command: click.Command, name: str) -> str:
 
 def all_pages() -> str:
     """Return the pages of all commands, as Markdown."""
-    commands = {"reconciler": cli, **cli.commands}
+    commands = {"reconciler": cli, **COMMANDS}
     parts = []
     for name, command in commands.items():
         heading = name if command is cli else f"reconciler {name}"
@@ -50,7 +51,7 @@ def test_every_command_has_examples_and_exit_codes() -> None:
     parts = ("Examples:", "Exit codes:", "Environment:", "See also:", "Common options:")
     bare = {
         name
-        for name, command in cli.commands.items()
+        for name, command in COMMANDS.items()
         for part in parts
         if f"\n{part}\n" not in help_of(command, name)
     }

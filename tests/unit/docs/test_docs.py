@@ -34,7 +34,12 @@ from reconciler.journal import NEWS, Entry
 
 
 CONFIGURATION = pages.text_of("docs/configuration.md")
-COMMANDS: dict[str, click.Command] = dict(cli.commands)
+CONTEXT = click.Context(cli)
+COMMANDS: dict[str, click.Command] = {
+    name: command
+    for name in cli.list_commands(CONTEXT)
+    if (command := cli.get_command(CONTEXT, name)) is not None
+}
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:

@@ -80,7 +80,12 @@ class Rig:
     @property
     def arguments(self) -> list[str]:
         """The options that lead a command here."""
-        return ["--haproxy", self.haproxy.url, "--docker", f"unix://{self.docker_socket}"]
+        return [
+            "--haproxy",
+            self.haproxy.url,
+            "--docker",
+            f"unix://{self.docker_socket}",
+        ]
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs clean venv versions
+.PHONY: help chromium screenshot setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs clean venv versions
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -23,14 +23,14 @@ session: venv ## Record docs/session.md anew, on real containers
 down: ## Stop the demo and everything that was started for it
 	@scripts/down
 
-test: lint typecheck versions ## Set everything up, then run every check and every test
+test: lint typecheck versions chromium ## Set everything up, then run every check and every test
 	@scripts/setup || [ $$? = 3 ]
 	$(bin)/pytest
 
 unit: venv ## Run the tests that need no HAProxy and no Docker
 	$(bin)/pytest -m "not integration and not e2e"
 
-integration: venv versions ## Run the tests on real HAProxy versions
+integration: venv versions chromium ## Run the tests on real HAProxy versions
 	$(bin)/pytest -m integration
 
 e2e: venv ## Run the tests on a real Docker engine
@@ -66,10 +66,13 @@ soak: venv ## Random churn under load for MINUTES=5, and what it left behind
 	@scripts/setup
 	$(bin)/python benchmarks/soak --minutes $(MINUTES)
 
+screenshot: venv ## Take the pictures of the page anew, of the real daemon
+	@scripts/screenshot
+
 docs: venv ## Build the documents as a site into site/
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
-setup: venv versions ## Only set up: environment, HAProxy versions, engine, images
+setup: venv versions chromium ## Only set up: environment, HAProxy versions, engine, images
 	@scripts/setup
 
 venv: ## Make the virtual environment with all tools
@@ -78,6 +81,9 @@ venv: ## Make the virtual environment with all tools
 # A version that cannot be had here is named by the tests that skip for want of it.
 versions: venv
 	@scripts/haproxy-versions || echo "some HAProxy versions are missing; tests that need them will say so"
+
+chromium:
+	@scripts/chromium >/dev/null || echo "there is no chromium; tests of the page will say so"
 
 clean: ## Remove what the other targets made in this folder
 	rm -rf .cache .venv site wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -98,6 +98,7 @@ SCENES = (
         "More containers than slots",
         "Nobody is evicted. Whoever came last waits, and everything says so.",
         (
+            Step(UP.format(SLOTS), ready=SLOTS),
             Step(UP.format(8), ready=SLOTS),
             Step("reconciler slots --backend web", says=(f"all {SLOTS} slots",)),
             Step("reconciler explain web-8", code=1, says=("web-8",)),
@@ -129,7 +130,7 @@ SCENES = (
             Step(
                 "docker compose run --rm --no-deps -T reconciler plan",
                 code=3,
-                says=("- web/slot4",),
+                says=("- web/slot", "3 to release"),
             ),
             Step("docker compose start reconciler", ready=3),
             Step("reconciler plan", says=("nothing to do",)),
@@ -142,7 +143,7 @@ SCENES = (
             Step(UP.format(2), ready=2),
             Step(
                 "reconciler events --since 10m --no-follow",
-                says=("drain", "release", f"{STACK}-web-3"),
+                says=("drain web/slot", "- web/slot", f"{STACK}-web-3"),
             ),
         ),
     ),
@@ -228,7 +229,7 @@ class Session:
     def _played(self, step: Step) -> str:
         self._screen.show(f"$ {step.line}")
         done = self.run(step.line)
-        text = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+        text = "\n".join(line.rstrip() for line in done.stdout.splitlines()).rstrip()
         if done.returncode != step.code:
             raise SessionError(
                 f"{step.line}: ended with {done.returncode}, not {step.code}:\n{text}"

@@ -5,69 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 
 from reconciler.config import Settings
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Container, Process
-from reconciler.core.placement import Context
-from reconciler.core.plan import Rules
 from reconciler.discovery.engine import Engine
-from reconciler.discovery.own import own_container, own_container_id
+from reconciler.discovery.own import own_container_id
 from reconciler.discovery.watch import Watcher
 from reconciler.haproxy.proxy import RuntimeProxy
-from reconciler.haproxy.versions import reuse_needs_idle
 from reconciler.journal import Journal
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
+from reconciler.rules import context_for, rules_for
 from reconciler.web import application, serve
 from reconciler.web.statistics import Statistics
 from reconciler.worker import Worker, WorkerSettings
 
 
 _log = logging.getLogger("reconciler")
-
-_NOT_SHARED = frozenset({"host", "none"})
-"""Network modes that Docker lists as networks, but that connect nobody."""
-
-
-def rules_for(settings: Settings) -> Callable[[Process], Rules]:
-    """Return the planner's rules for a HAProxy process, by its version."""
-
-    def rules(process: Process) -> Rules:
-        return Rules(
-            slot_prefix=settings.slot_prefix,
-            reuse_needs_idle=reuse_needs_idle(process.release),
-            drain_seconds=settings.drain_seconds,
-        )
-
-    return rules
-
-
-def context_for(
-    settings: Settings, own_id: str | None
-) -> Callable[[Mapping[str, Container]], Context]:
-    """Return what the placement rules take for granted, given the running containers.
-
-    Raises ConfigError: base_cfg cannot be read.
-    """
-    ports = settings.default_ports()
-
-    def context(containers: Mapping[str, Container]) -> Context:
-        own = own_container(containers, own_id)
-        projects = frozenset(settings.projects)
-        if not projects and own is not None and own.project is not None:
-            projects = frozenset({own.project})
-        networks = {a.network for a in own.networks} if own is not None else set()
-        return Context(
-            projects=projects or None,
-            network=settings.network,
-            shared_networks=frozenset(networks - _NOT_SHARED),
-            default_ports=ports,
-        )
-
-    return context
 
 
 async def run_daemon(settings: Settings) -> None:
@@ -111,7 +67,7 @@ async def run_daemon(settings: Settings) -> None:
     watcher = Watcher(engine, controller, resync_seconds=settings.resync_seconds)
     _log.info("started", extra={"haproxies": len(workers), "docker": engine.name})
     try:
-        await _until_signal(watcher.run(), controller.run())
+        await _until_signal(watcher.run(), controller.run(), metrics.run())
     finally:
         await engine.aclose()
         if runner is not None:

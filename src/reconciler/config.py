@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,12 @@ def read_toml(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:
     for key, value in document.items():
         option = keys.get(key.replace("_", "-"))
         if option is None:
+            close = get_close_matches(key.replace("_", "-"), keys, 1)
+            meant = f"did you mean {close[0]}? " if close else ""
             accepted = ", ".join(sorted(keys))
             raise ConfigError(
                 f"config file {quoted(path)} has an unknown key {quoted(key)}; "
-                f"accepted keys: {accepted}"
+                f"{meant}accepted keys: {accepted}"
             )
         values[option] = value
     return values

@@ -1,123 +1,160 @@
-"""``slots``: the slot map for people and programs."""
+"""``slots``: the slot map for people and programs, once or live."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from reconciler.cli import terminal
+from reconciler.cli.complete import complete_backend
 from reconciler.cli.exits import exit_on_errors, fail
 from reconciler.cli.options import AS_JSON, with_settings
-from reconciler.cli.render import console, place, print_table
+from reconciler.cli.page import Page
+from reconciler.cli.slot_table import (
+    SORTS,
+    Choice,
+    Key,
+    Line,
+    chosen,
+    map_lines,
+    ordered,
+    page,
+)
 from reconciler.config import Settings
 from reconciler.core.model import Unplaced
-from reconciler.core.view import FREE, SlotRow, slot_map
-from reconciler.inquiry import read_world
+from reconciler.core.view import STATES, SlotRow, slot_map
+from reconciler.inquiry import World, read_world
 
 
-_STYLES = {
-    "ready": "green",
-    "drain": "yellow",
-    "maint": "yellow",
-    "down": "red",
-    FREE: "dim",
-}
-_SHORT_ID = 12
-
-
-@click.command()
-@click.option("--backend", metavar="NAME", help="Only this backend.")
+@click.command(cls=Page)
+@click.option(
+    "--backend",
+    "backends",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_backend,
+    help="Only this backend. Repeat for several.",
+)
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([*STATES, "held"]),
+    multiple=True,
+    help="Only slots in this state. Repeat for several.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice([sign + key for key in SORTS for sign in ("", "-")]),
+    default="slot",
+    show_default=True,
+    metavar="[-]KEY",
+    help=f"The order of the slots of a backend: {', '.join(SORTS)}. With - before it: "
+    "the other way round.",
+)
+@click.option("--reverse", "is_reversed", is_flag=True, help="The other way round.")
 @click.option("--all", "with_free", is_flag=True, help="List free slots too.")
+@click.option("--wide", "is_wide", is_flag=True, help="Show all that is known.")
+@click.option(
+    "--watch",
+    "interval",
+    is_flag=False,
+    flag_value="1",
+    type=click.FloatRange(min=0.1, max=3600),
+    metavar="[SECONDS]",
+    help="Go on showing it, every second or as often as given; q or Ctrl-C ends it. "
+    "With --json: an object a line, at first and whenever something changed.",
+)
 @AS_JSON
 @with_settings
-def slots(
+def slots(  # noqa: PLR0917 - click calls by name
     settings: Settings,
-    backend: str | None,
-    with_free: bool,  # noqa: FBT001 - click calls by name
+    backends: tuple[str, ...],
+    states: tuple[str, ...],
+    sort: str,
+    is_reversed: bool,  # noqa: FBT001 - click calls by name
+    with_free: bool,  # noqa: FBT001
+    is_wide: bool,  # noqa: FBT001
+    interval: float | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Show the slot map, read from HAProxy and Docker now.
 
     The daemon need not be running. JSON lists every slot, free ones included.
     """
-    world = asyncio.run(read_world(settings))
-    rows = [r for r in world.slot_rows() if backend in (None, r.backend)]
-    unplaced = [(h, u) for h, u in world.unplaced() if backend in (None, u.backend)]
-    is_known = backend is None or bool(rows) or bool(world.errors)
+    choice = Choice(
+        states=frozenset(states),
+        with_free=with_free or (as_json and not states),
+        sort=sort.removeprefix("-"),
+        is_reversed=is_reversed != sort.startswith("-"),
+        is_wide=is_wide,
+    )
+    view = _Chosen(frozenset(backends), choice)
+    if interval is not None:
+        from reconciler.cli.watch import watch  # noqa: PLC0415 - not for all
+
+        asyncio.run(watch(settings, view, interval, as_json=as_json))
+        return
+    gc.disable()  # so much is read, and so soon over: collecting takes a quarter of it
+    world = asyncio.run(read_world(settings, with_connections=False))
     if as_json:
-        click.echo(json.dumps(slot_map(rows, unplaced), indent=2))
+        click.echo(json_text(view.as_map(world)))
     else:
-        print_slots(console(), rows, unplaced, with_free=with_free)
-    if not is_known:
-        fail(f"no haproxy has a backend {backend} with slots: see `reconciler slots`")
+        click.echo(page(view.lines(world, terminal.width())), color=True)
+    unknown = backends and set(backends) - {row.backend for row in world.slot_rows()}
+    if unknown and not world.errors:
+        names = ", ".join(sorted(unknown))
+        fail(f"no haproxy has a backend {names} with slots: see `reconciler slots`")
     exit_on_errors(world)
 
 
-def print_slots(
-    out: Console,
-    rows: Sequence[SlotRow],
-    unplaced: Sequence[tuple[str, Unplaced]],
-    *,
-    with_free: bool,
-) -> None:
-    """Print the slot map, a table for each backend of each HAProxy."""
-    for (haproxy, backend), group in groupby(
-        rows, key=lambda r: (r.haproxy, r.backend)
-    ):
-        slots = list(group)
-        left_out = sum(1 for h, u in unplaced if (h, u.backend) == (haproxy, backend))
-        out.print(Text(f"{backend}", style="bold"), _summary(slots, left_out))
-        shown = [row for row in slots if with_free or row.state != FREE]
-        if shown:
-            print_table(out, _slot_table(shown))
-        out.print()
-    if unplaced:
-        out.print(Text("not placed", style="bold red"))
-        for haproxy, one in unplaced:
-            name = f"{one.backend or '?'} ← {one.tenant.container}"
-            out.print(Text(f"  {name}: {one.reason} ({haproxy})"))
+class _Chosen:
+    """What was chosen of the map, of any reading of it."""
 
+    def __init__(self, backends: frozenset[str], choice: Choice) -> None:
+        self._backends = backends
+        self._choice = choice
 
-def _summary(slots: Sequence[SlotRow], left_out: int) -> Text:
-    states = Counter(row.state for row in slots)
-    parts = [f"{count} {state}" for state, count in sorted(states.items())]
-    if left_out:
-        parts.append(f"{left_out} not placed")
-    return Text(f"({slots[0].haproxy}): {len(slots)} slots: {', '.join(parts)}")
+    def rows(self, world: World) -> list[SlotRow]:
+        """Return the slots of the chosen backends, whatever their state."""
+        return [row for row in world.slot_rows() if self._is_chosen(row.backend)]
 
+    def lines(
+        self, world: World, width: int | None, also: Collection[Key] = frozenset()
+    ) -> list[Line]:
+        """Return the map as lines that fit a width, None for any."""
+        rows, unplaced = self.rows(world), self.unplaced(world)
+        choice = self._choice._replace(also=also)
+        return list(map_lines(rows, unplaced, choice, width=width))
 
-def _slot_table(rows: Iterable[SlotRow]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("  SLOT", no_wrap=True)
-    for name in ("STATE", "ADDRESS", "CONTAINER"):
-        table.add_column(name, no_wrap=True)
-    for name in ("WEIGHT", "SESSIONS"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("CHECK", no_wrap=True)
-    for row in rows:
-        table.add_row(
-            f"  {row.slot}",
-            Text(
-                f"{row.state} (held)" if row.held else row.state,
-                style=_STYLES.get(row.state, ""),
-            ),
-            "-" if row.address is None else place(row.address, row.port),
-            _who(row),
-            str(row.weight),
-            "-" if row.sessions is None else str(row.sessions),
-            row.check or "-",
+    def as_map(self, world: World) -> dict[str, list[dict[str, Any]]]:
+        """Return the map as the JSON's object."""
+        by_backend = groupby(
+            chosen(self.rows(world), self._choice),
+            key=lambda row: (row.haproxy, row.backend),
         )
-    return table
+        rows = [row for _, group in by_backend for row in ordered(group, self._choice)]
+        return slot_map(rows, self.unplaced(world))
+
+    def unplaced(self, world: World) -> list[tuple[str, Unplaced]]:
+        """Return who has no slot in the chosen backends."""
+        found = world.unplaced()
+        return [(h, one) for h, one in found if self._is_chosen(one.backend)]
+
+    def _is_chosen(self, backend: str | None) -> bool:
+        return not self._backends or backend in self._backends
 
 
-def _who(row: SlotRow) -> str:
-    if row.container_id is None:
-        return "-" if row.state == FREE else "?"
-    return f"{row.container} ({row.container_id[:_SHORT_ID]})"
+def json_text(shown: Mapping[str, Sequence[object]]) -> str:
+    """Return lists of objects as JSON, an object a line: quick to write and to search."""
+    encode = json.JSONEncoder().encode
+    lists = []
+    for name, rows in shown.items():
+        lines = ",\n".join(f"    {encode(row)}" for row in rows)
+        lists.append(f'  "{name}": [\n{lines}\n  ]' if lines else f'  "{name}": []')
+    return "{\n" + ",\n".join(lists) + "\n}"

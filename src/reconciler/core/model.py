@@ -23,6 +23,9 @@ MAX_WEIGHT = 256
 """The heaviest weight HAProxy knows (configuration manual 5.2, ``weight``)."""
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)
+_CANONICAL_IPV4 = re.compile(
+    r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}", re.ASCII
+)
 _PLACEHOLDER_NETWORK = "127.255.255."
 _UNSET_ADDRESSES = frozenset({"0.0.0.0", "::", "-", ""})  # noqa: S104 - compared, never bound
 
@@ -56,6 +59,9 @@ def canonical_address(text: str) -> str:
     Raises ValueError for anything else: a host name, a port, a scope id, white space.
     HAProxy and Docker both print canonical text, so equal addresses are equal strings.
     """
+    # Ten times as fast as what follows, for most of the addresses there are.
+    if _CANONICAL_IPV4.fullmatch(text):
+        return text
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
         raise ValueError(f"{text!r} has a scope id")
@@ -254,13 +260,17 @@ class Endpoint:
         """What makes an endpoint the same endpoint: backend, address, port."""
         return (self.backend, self.address, self.port)
 
-    def unplaced(self, cause: Cause, reason: str) -> Unplaced:
-        """Return this endpoint as one that has no slot."""
+    def unplaced(self, cause: Cause, reason: str, *, mend: str = "") -> Unplaced:
+        """Return this endpoint as one that has no slot.
+
+        ``reason`` is without the mend, which is put behind it.
+        """
         return Unplaced(
             backend=self.backend,
             tenant=self.tenant,
             cause=cause,
-            reason=reason,
+            reason=with_mend(reason, mend),
+            mend=mend,
             address=self.address,
             port=self.port,
         )
@@ -289,8 +299,21 @@ class Unplaced:
     tenant: Tenant
     cause: Cause
     reason: str
+    """The whole sentence, the mend included."""
     address: str | None = None
     port: int | None = None
+    mend: str = ""
+    """How to have it placed: what the reason ends with, '' where it tells none."""
+
+    @property
+    def why(self) -> str:
+        """The reason without the mend."""
+        return self.reason.removesuffix(f": {self.mend}") if self.mend else self.reason
+
+
+def with_mend(why: str, mend: str) -> str:
+    """Return a reason as one sentence: what is so, and what to change."""
+    return f"{why}: {mend}" if mend else why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from reconciler.core.desired import tenant_of
@@ -181,12 +181,25 @@ class Tenants:
         return self._by_endpoint.get(key) or self._by_address.get(server.address)
 
 
+def place(address: str, port: int | None) -> str:
+    """Return address and port as one word, an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+_SLOT_FIELDS = tuple(field.name for field in fields(SlotRow))
+
+
+def slot_fields(row: SlotRow) -> dict[str, Any]:
+    """Return one slot, as in the contract. (``asdict`` takes four times as long.)"""
+    return {name: getattr(row, name) for name in _SLOT_FIELDS}
+
+
 def slot_map(
     rows: Iterable[SlotRow], unplaced: Iterable[tuple[str, Unplaced]]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the object that ``slots --json`` and ``/api/slots`` print."""
     return {
-        "slots": [asdict(row) for row in rows],
+        "slots": [slot_fields(row) for row in rows],
         "unplaced": [unplaced_row(haproxy, one) for haproxy, one in unplaced],
     }
 

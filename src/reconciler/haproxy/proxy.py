@@ -121,6 +121,22 @@ class RuntimeProxy:
             )
         return Observed(process=first.process, backends=backends)
 
+    async def survey(
+        self, *, with_connections: bool = True
+    ) -> tuple[Observed, dict[ServerRef, Reading]]:
+        """Return what :meth:`observe` and :meth:`readings` do, of one moment and in one go.
+
+        Raises RuntimeSocketError.
+        """
+        await self._settle()
+        lines = [commands.show_servers_state(), commands.show_server_stat()]
+        if with_connections:
+            lines.append(commands.show_servers_conn())
+        first, (state, stat, *used) = await self._ask_living(lines)
+        observed = self._table(first, [state], [*used, stat] if used else None, None)
+        self._process, self._is_unsettled = observed.process, False
+        return observed, replies.readings(replies.answered(stat))
+
     async def readings(self) -> dict[ServerRef, Reading]:
         """Return what HAProxy's statistics say of every server.
 

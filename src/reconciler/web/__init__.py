@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 
 from aiohttp import web
@@ -40,11 +41,11 @@ def application(
     ``allowed_hosts`` are names it answers to beside those that are always ours.
     """
     streams, statistics = Streams(), statistics or Statistics()
+    metrics.watch_readers(streams=lambda: len(streams), entries=lambda: journal.last_id)
 
     async def exposition(_: web.Request) -> web.Response:
-        return web.Response(
-            body=metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        text = await asyncio.to_thread(metrics.scrape().text)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")

@@ -321,6 +321,25 @@ async def test_an_open_stream_does_not_hold_up_the_end(url: str) -> None:
                 assert b"data" not in await answer.content.read()
 
 
+async def test_streams_and_entries_are_told_to_prometheus(url: str) -> None:
+    """How many read along now, and how much there has been to read."""
+    async with looping(FakeProxy()) as loop, serving(loop, url) as client:
+        await loop.reporter.until_passes(1)
+        told = []
+        async with client.get("/api/events", headers=STREAM) as stream:
+            await stream.content.readline()
+            async with client.get("/metrics") as answer:
+                told.append(await answer.text())
+        loop.start(ONE)
+        await loop.reporter.until_passes(2)
+        async with client.get("/metrics") as answer:
+            told.append(await answer.text())
+
+    assert "\nreconciler_streams 1.0\n" in told[0]
+    assert "\nreconciler_journal_entries_total 2.0\n" in told[0]
+    assert "\nreconciler_journal_entries_total 3.0\n" in told[1]
+
+
 async def test_streams_are_bounded(url: str) -> None:
     """One too many is turned away, and there is room again when one has gone."""
     async with looping(FakeProxy()) as loop, serving(loop, url) as client:

@@ -1,0 +1,58 @@
+"""What the settings mean for the rules: the planner's and the placement's.
+
+The daemon and the commands that look must take the same for granted; and whoever only looks
+needs nothing of the daemon's for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from reconciler.config import Settings
+from reconciler.core.model import Container, Process
+from reconciler.core.placement import Context
+from reconciler.core.plan import Rules
+from reconciler.discovery.own import own_container
+from reconciler.haproxy.versions import reuse_needs_idle
+
+
+_NOT_SHARED = frozenset({"host", "none"})
+"""Network modes that Docker lists as networks, but that connect nobody."""
+
+
+def rules_for(settings: Settings) -> Callable[[Process], Rules]:
+    """Return the planner's rules for a HAProxy process, by its version."""
+
+    def rules(process: Process) -> Rules:
+        return Rules(
+            slot_prefix=settings.slot_prefix,
+            reuse_needs_idle=reuse_needs_idle(process.release),
+            drain_seconds=settings.drain_seconds,
+        )
+
+    return rules
+
+
+def context_for(
+    settings: Settings, own_id: str | None
+) -> Callable[[Mapping[str, Container]], Context]:
+    """Return what the placement rules take for granted, given the running containers.
+
+    Raises ConfigError: base_cfg cannot be read.
+    """
+    ports = settings.default_ports()
+
+    def context(containers: Mapping[str, Container]) -> Context:
+        own = own_container(containers, own_id)
+        projects = frozenset(settings.projects)
+        if not projects and own is not None and own.project is not None:
+            projects = frozenset({own.project})
+        networks = {a.network for a in own.networks} if own is not None else set()
+        return Context(
+            projects=projects or None,
+            network=settings.network,
+            shared_networks=frozenset(networks - _NOT_SHARED),
+            default_ports=ports,
+        )
+
+    return context

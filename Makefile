@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help chromium screenshot setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-zero-loss soak docs docs-cli clean venv versions prometheus
+.PHONY: help chromium screenshot setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -55,6 +55,9 @@ bench: venv ## Measure from a container's start to its slot being ready
 
 bench-faults: venv versions ## Walk through 2,000 random faults and see that nothing leaks
 	$(bin)/python benchmarks/faults --strict
+
+bench-slots: venv versions ## Time `slots` on 10,000 slots that are all taken
+	$(bin)/python benchmarks/slots
 
 bench-zero-loss: venv ## Count requests lost under churn: slots, DNS, reloads
 	@scripts/venv bench

@@ -160,9 +160,21 @@ def _of_slot(name: str, address: str) -> tuple[str, str]:
     )
 
 
-def asked(path: Path, request: bytes) -> bytes:
-    """Send bytes to a unix socket and return all that comes back: a floor."""
+def asked(path: Path, request: bytes) -> int:
+    """Ask HAProxy on a bare socket; return how many bytes came back: a floor."""
     with socket.socket(socket.AF_UNIX) as one:
         one.connect(str(path))
         one.sendall(request)
-        return b"".join(iter(lambda: one.recv(1 << 20), b""))
+        return sum(map(len, iter(lambda: one.recv(1 << 20), b"")))
+
+
+def listed(path: Path) -> int:
+    """GET the containers on a bare socket; return how many bytes: a floor."""
+    with socket.socket(socket.AF_UNIX) as one, one.makefile("rb") as answer:
+        one.connect(str(path))
+        one.sendall(b"GET /containers/json HTTP/1.1\r\nHost: engine\r\n\r\n")
+        head = iter(answer.readline, b"\r\n")
+        lengths = [
+            int(h[15:]) for h in head if h.lower().startswith(b"content-length:")
+        ]
+        return len(answer.read(lengths[0]))

@@ -250,14 +250,16 @@ def _head(summary: Summary) -> Line:
         if count
     ]
     held = f" ({summary.held} held)" if summary.held else ""
-    used = f"{summary.used} of {summary.slots} slots used"
-    parts = [f"{used}: {', '.join(states)}{held}" if states else used]
+    # What matters most comes first: a narrow terminal cuts the end.
+    parts = [f"{summary.used} of {summary.slots} slots used"]
     if summary.free:
         parts.append(f"{summary.free} free, {summary.head_room:.0%} head-room")
     else:
-        parts.append("no head-room")
+        parts.append("no head-room: none is free")
     if summary.unplaced:
         parts.append(f"{summary.unplaced} not placed")
+    if states:
+        parts.append(", ".join(states) + held)
     text = f"{name}: {'; '.join(parts)} ({printable(summary.haproxy)})"
     return Line(text, "bold", 0, len(name))
 

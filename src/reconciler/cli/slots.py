@@ -104,8 +104,8 @@ def slots(  # noqa: PLR0917 - click calls by name
     world = asyncio.run(read_world(settings, with_connections=False))
     if as_json:
         click.echo(json_text(view.as_map(world)))
-    else:
-        click.echo(page(view.lines(world, terminal.width())), color=True)
+    elif text := page(view.lines(world, terminal.width())):
+        click.echo(text, color=True)
     unknown = backends and set(backends) - {row.backend for row in world.slot_rows()}
     if unknown and not world.errors:
         names = ", ".join(sorted(unknown))

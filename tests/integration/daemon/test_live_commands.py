@@ -11,6 +11,7 @@ from tests.integration.daemon.conftest import WEB, table, until_placed
 from tests.scripted_engine import ScriptedEngine
 from tests.support.daemon import Daemon, Done, free_port, run_cli
 from tests.support.haproxy_process import BASE_CFG, HaproxyProcess
+from tests.support.schemas import validator
 
 
 pytestmark = pytest.mark.integration
@@ -44,6 +45,7 @@ async def test_what_a_pass_would_do_is_what_it_then_does(
     )
 
     plan = json.loads(shown.stdout)
+    validator("plan").validate(plan)
     assert (shown.code, text.code, shown.stderr) == (3, 3, "")
     assert table(haproxy) == before
     assert plan["converged"] is False
@@ -85,6 +87,8 @@ async def test_slots(haproxy3: HaproxyProcess, engine: ScriptedEngine) -> None:
 
     assert (done.code, done.stderr) == (0, "")
     assert list(shown) == ["slots", "unplaced"]
+    for found in (shown, served):
+        validator("slots").validate(found)
     assert {tuple(row) for row in shown["slots"]} == {tuple(SLOT_KEYS)}
     assert len(shown["slots"]) == 64 + 32
     [row] = [row for row in shown["slots"] if row["state"] != "free"]
@@ -150,6 +154,7 @@ async def test_explain(haproxy3: HaproxyProcess, engine: ScriptedEngine) -> None
     )
 
     shown = json.loads(placed.stdout)
+    validator("explain").validate(shown)
     assert list(shown) == ["container_id", "container", "placed", "steps", "verdict"]
     assert shown["verdict"].startswith("placed: web/slot1 is ")
     assert (shown["container"], shown["placed"]) == ("web-1", True)
@@ -188,6 +193,7 @@ async def test_check(haproxy: HaproxyProcess, engine: ScriptedEngine) -> None:
     # 2.6 reuses connections of former tenants, which is worth a note.
     assert quiet.stdout.count("\n") == (4 if haproxy.version == "2.6" else 0)
     assert bad.code == 1
+    validator("check").validate(json.loads(bad.stdout))
     failed = [
         one for one in json.loads(bad.stdout)["findings"] if one["verdict"] == "FAIL"
     ]

@@ -104,16 +104,10 @@ def slots(  # noqa: PLR0917 - click calls by name
     world = asyncio.run(read_world(settings, with_connections=False))
     if as_json:
         click.echo(json_text(view.as_map(world)))
-<<<<<<< HEAD
     elif text := page(view.lines(world, terminal.width())):
         click.echo(text, color=True)
-    unknown = backends and set(backends) - {row.backend for row in world.slot_rows()}
-=======
-    else:
-        click.echo(page(view.lines(world, terminal.width())), color=True)
     gc.freeze()  # nor at the end
     unknown = set(backends) - world.backends()
->>>>>>> v-slots
     if unknown and not world.errors:
         names = ", ".join(sorted(unknown))
         fail(f"no haproxy has a backend {names} with slots: see `reconciler slots`")

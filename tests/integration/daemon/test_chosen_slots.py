@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from tests.integration.daemon.test_watch import take
+from tests.integration.daemon.test_live_slots import take
 from tests.scripted_engine import ScriptedEngine
 from tests.support.daemon import Done, run_cli
 from tests.support.haproxy_process import HaproxyProcess

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help chromium screenshot setup demo down slots session test lint format typecheck unit integration e2e bench bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus
+.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -30,7 +30,7 @@ test: lint typecheck versions prometheus chromium ## Set everything up, then run
 unit: venv ## Run the tests that need no HAProxy and no Docker
 	$(bin)/pytest -m "not integration and not e2e"
 
-integration: venv versions prometheus chromium ## Run the tests on real HAProxy versions and Prometheus, and of the page
+integration: venv versions prometheus chromium ## Run the tests on real HAProxy versions, Prometheus and Chromium
 	$(bin)/pytest -m integration
 
 e2e: venv ## Run the tests on a real Docker engine
@@ -78,7 +78,7 @@ docs: venv ## Build the documents as a site into site/
 docs-cli: venv ## Write docs/cli.md anew from the commands' help
 	@UPDATE_SNAPSHOTS=1 $(bin)/pytest -q tests/unit/docs/test_cli_page.py
 
-setup: venv versions chromium ## Only set up: environment, HAProxy versions, engine, images
+setup: venv versions prometheus chromium ## Only set up: environment, HAProxy versions, engine, images, browser
 	@scripts/setup
 
 venv: ## Make the virtual environment with all tools
@@ -88,13 +88,13 @@ venv: ## Make the virtual environment with all tools
 versions: venv
 	@scripts/haproxy-versions || echo "some HAProxy versions are missing; tests that need them will say so"
 
-# For the tests of the page.
-chromium:
-	@scripts/chromium >/dev/null || echo "there is no chromium; tests of the page will say so"
-
 # For the tests of metrics, alerts and dashboard; without it they say that they need it.
 prometheus:
 	@scripts/prometheus || echo "Prometheus is missing; tests that need it will say so"
+
+# For the tests of the page.
+chromium:
+	@scripts/chromium >/dev/null || echo "there is no chromium; tests of the page will say so"
 
 clean: ## Remove what the other targets made in this folder
 	rm -rf .cache .venv site wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -61,6 +61,8 @@ async def main(path, backends, count):
             labels = {"com.docker.compose.project": "bench"}
             labels["com.docker.compose.service"] = f"web{backend}"
             engine.run_many(count, prefix=f"bench-web{backend}", labels=labels)
+        # "Up 9 days" is true for longer than "Up 9 seconds": the answer is made once.
+        engine.jump_clock(9 * 86400)
         print("serving", flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

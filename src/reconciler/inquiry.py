@@ -62,6 +62,17 @@ class World:
             found.append(self.engine_error)
         return found + [p.error for p in self.proxies if p.error is not None]
 
+    def backends(self) -> frozenset[str]:
+        """Return the backends that have slots in any HAProxy that was read."""
+        prefix = self.settings.slot_prefix
+        return frozenset().union(
+            *(
+                backends_with_slots(proxy.observed.backends, prefix)
+                for proxy in self.proxies
+                if proxy.observed is not None
+            )
+        )
+
     def slot_rows(self) -> list[SlotRow]:
         """Return a row for every slot of every HAProxy that was read."""
         rows = []

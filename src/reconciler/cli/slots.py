@@ -106,7 +106,8 @@ def slots(  # noqa: PLR0917 - click calls by name
         click.echo(json_text(view.as_map(world)))
     elif text := page(view.lines(world, terminal.width())):
         click.echo(text, color=True)
-    unknown = backends and set(backends) - {row.backend for row in world.slot_rows()}
+    gc.freeze()  # nor at the end
+    unknown = set(backends) - world.backends()
     if unknown and not world.errors:
         names = ", ".join(sorted(unknown))
         fail(f"no haproxy has a backend {names} with slots: see `reconciler slots`")

@@ -24,6 +24,7 @@ from reconciler.cli.slot_table import Key, Line, clipped, page
 from reconciler.config import Settings
 from reconciler.core.model import Unplaced
 from reconciler.core.view import SlotRow
+from reconciler.errors import printable
 from reconciler.inquiry import Lookout, World
 
 
@@ -234,6 +235,6 @@ class Live:
         self, world: World, told: Told, width: int, marked: Collection[Key]
     ) -> Iterator[tuple[Line, bool]]:
         for error in told.errors:
-            yield clipped(Line(f"error: {error}", "red", 0, 6), width), False
+            yield clipped(Line(f"error: {printable(error)}", "red", 0, 6), width), False
         for line in self._view.lines(world, width, marked):
             yield line, line.key in marked

@@ -168,7 +168,7 @@ class Tenants:
     ) -> None:
         self._by_endpoint = {e.key: e.tenant for e in endpoints}
         self._by_address = {
-            address: tenant_of(container)
+            address: container
             for container in containers
             for attachment in container.networks
             for address in (attachment.ipv4, attachment.ipv6)
@@ -178,7 +178,11 @@ class Tenants:
     def of(self, server: Server) -> Tenant | None:
         """Return who lives in a slot, None where nobody known does."""
         key = (server.ref.backend, server.address, server.port)
-        return self._by_endpoint.get(key) or self._by_address.get(server.address)
+        tenant = self._by_endpoint.get(key)
+        if tenant is not None:
+            return tenant
+        container = self._by_address.get(server.address)
+        return None if container is None else tenant_of(container)
 
 
 def place(address: str, port: int | None) -> str:

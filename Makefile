@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots test lint format typecheck unit integration e2e bench bench-faults bench-slots bench-zero-loss soak clean venv versions
+.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -16,17 +16,21 @@ demo: ## Watch a service scale 1 -> 8 -> 3 behind one port, with no reload
 slots: ## Show the slot map of the running demo
 	@scripts/stack exec -T reconciler reconciler slots
 
+session: venv ## Record docs/session.md anew, on real containers
+	@scripts/setup
+	@scripts/record-session
+
 down: ## Stop the demo and everything that was started for it
 	@scripts/down
 
-test: lint typecheck versions ## Set everything up, then run every check and every test
+test: lint typecheck versions prometheus chromium ## Set everything up, then run every check and every test
 	@scripts/setup || [ $$? = 3 ]
 	$(bin)/pytest
 
 unit: venv ## Run the tests that need no HAProxy and no Docker
 	$(bin)/pytest -m "not integration and not e2e"
 
-integration: venv versions ## Run the tests on real HAProxy versions
+integration: venv versions prometheus chromium ## Run the tests on real HAProxy versions, Prometheus and Chromium
 	$(bin)/pytest -m integration
 
 e2e: venv ## Run the tests on a real Docker engine
@@ -65,7 +69,16 @@ soak: venv ## Random churn under load for MINUTES=5, and what it left behind
 	@scripts/setup
 	$(bin)/python benchmarks/soak --minutes $(MINUTES)
 
-setup: venv versions ## Only set up: environment, HAProxy versions, engine, images
+screenshot: venv ## Take the pictures of the page anew, of the real daemon
+	@scripts/screenshot
+
+docs: venv ## Build the documents as a site into site/
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
+
+docs-cli: venv ## Write docs/cli.md anew from the commands' help
+	@UPDATE_SNAPSHOTS=1 $(bin)/pytest -q tests/unit/docs/test_cli_page.py
+
+setup: venv versions prometheus chromium ## Only set up: environment, HAProxy versions, engine, images, browser
 	@scripts/setup
 
 venv: ## Make the virtual environment with all tools
@@ -75,5 +88,13 @@ venv: ## Make the virtual environment with all tools
 versions: venv
 	@scripts/haproxy-versions || echo "some HAProxy versions are missing; tests that need them will say so"
 
+# For the tests of metrics, alerts and dashboard; without it they say that they need it.
+prometheus:
+	@scripts/prometheus || echo "Prometheus is missing; tests that need it will say so"
+
+# For the tests of the page.
+chromium:
+	@scripts/chromium >/dev/null || echo "there is no chromium; tests of the page will say so"
+
 clean: ## Remove what the other targets made in this folder
-	rm -rf .cache .venv wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .cache .venv site wheelhouse .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

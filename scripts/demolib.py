@@ -231,6 +231,17 @@ class FileStamp:
         return cls(digest=digest, mtime_ns=file.stat().st_mtime_ns)
 
 
+def free_port(wanted: int = 0) -> int:
+    """Return a TCP port of 127.0.0.1 that nobody uses: the wanted one, or any for 0.
+
+    Raises OSError where the wanted one is taken.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", wanted))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class Screen:
     """Progress for a person: steps with the time since the start, and indented detail."""
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from demolib import HaproxyProcess
+from demolib import HaproxyProcess, free_port
 
 
 BASE_CFG = Path(__file__).resolve().parent.parent / "haproxy" / "base.cfg"
@@ -42,15 +41,8 @@ class Haproxy:
 def _usual_port() -> int:
     """Return 8080 where it is free, else any."""
     with contextlib.suppress(OSError):
-        return _free_port(USUAL_PORT)
-    return _free_port()
-
-
-def _free_port(wanted: int = 0) -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", wanted))
-        port: int = probe.getsockname()[1]
-        return port
+        return free_port(USUAL_PORT)
+    return free_port()
 
 
 def environment(folder: Path, port: int) -> dict[str, str]:
@@ -59,11 +51,11 @@ def environment(folder: Path, port: int) -> dict[str, str]:
         **os.environ,
         "HAPROXY_SOCKET": str(folder / "admin.sock"),
         "HAPROXY_HTTP_BIND": f"127.0.0.1:{port}",
-        "HAPROXY_TCP_BIND": f"127.0.0.1:{_free_port()}",
-        "HAPROXY_STATS_BIND": f"127.0.0.1:{_free_port()}",
-        "HAPROXY_SORRY_HTTP": f"127.0.0.1:{_free_port()}",
-        "HAPROXY_SORRY_ANSWER": f"127.0.0.1:{_free_port()}",
-        "HAPROXY_SORRY_TCP": f"127.0.0.1:{_free_port()}",
+        "HAPROXY_TCP_BIND": f"127.0.0.1:{free_port()}",
+        "HAPROXY_STATS_BIND": f"127.0.0.1:{free_port()}",
+        "HAPROXY_SORRY_HTTP": f"127.0.0.1:{free_port()}",
+        "HAPROXY_SORRY_ANSWER": f"127.0.0.1:{free_port()}",
+        "HAPROXY_SORRY_TCP": f"127.0.0.1:{free_port()}",
     }
 
 

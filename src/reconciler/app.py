@@ -19,6 +19,7 @@ from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
 from reconciler.rules import context_for, rules_for
 from reconciler.web import application, serve
+from reconciler.web.statistics import Statistics
 from reconciler.worker import Worker, WorkerSettings
 
 
@@ -54,19 +55,34 @@ async def run_daemon(settings: Settings) -> None:
     metrics.watch(controller)
     runner = None
     if settings.listen is not None:
-        runner = await serve(
-            application(controller, metrics, journal), *settings.listen
+        served = application(
+            controller,
+            metrics,
+            journal,
+            statistics=_statistics(settings),
+            allowed_hosts=settings.allowed_hosts,
         )
+        runner = await serve(served, *settings.listen)
     engine = Engine(settings.docker)
     watcher = Watcher(engine, controller, resync_seconds=settings.resync_seconds)
     _log.info("started", extra={"haproxies": len(workers), "docker": engine.name})
     try:
-        await _until_signal(watcher.run(), controller.run())
+        await _until_signal(watcher.run(), controller.run(), metrics.run())
     finally:
         await engine.aclose()
         if runner is not None:
             await runner.cleanup()
     _log.info("stopped; the slot map stays as it is")
+
+
+def _statistics(settings: Settings) -> Statistics:
+    """Return what reads the statistics, on sessions of its own."""
+    return Statistics(
+        [
+            RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
+            for address in settings.haproxy
+        ]
+    )
 
 
 async def _until_signal(*endless: Coroutine[None, None, None]) -> None:

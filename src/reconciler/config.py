@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class Settings:
     where somebody waits for it; a container's own label comes first."""
     listen: tuple[str, int] | None = ("127.0.0.1", 9700)
     """Where metrics and health are served; None serves nothing."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that are asked for the page, beside addresses and names without a dot."""
     log_format: str = "text"
     log_level: str = "info"
 
@@ -83,10 +86,12 @@ def read_toml(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:
     for key, value in document.items():
         option = keys.get(key.replace("_", "-"))
         if option is None:
+            close = get_close_matches(key.replace("_", "-"), keys, 1)
+            meant = f"did you mean {close[0]}? " if close else ""
             accepted = ", ".join(sorted(keys))
             raise ConfigError(
                 f"config file {quoted(path)} has an unknown key {quoted(key)}; "
-                f"accepted keys: {accepted}"
+                f"{meant}accepted keys: {accepted}"
             )
         values[option] = value
     return values

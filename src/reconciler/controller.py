@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.core.claims import ClaimTable
@@ -30,6 +32,10 @@ class Controller:
         self.engine_error: str | None = "docker was not read yet"
         self.corrections = 0
         """Containers that a resync corrected: what events had missed."""
+        self.events: Counter[str] = Counter()
+        """Events that came, by action."""
+        self.listed_at = 0.0
+        """When the last whole list was read, in Unix seconds; 0 before the first."""
 
     @property
     def is_informed(self) -> bool:
@@ -62,8 +68,13 @@ class Controller:
             for worker in self._workers:
                 worker.wake(touched, at=at)
 
+    def heard(self, action: str) -> None:
+        """An event came."""
+        self.events[action] += 1
+
     def listed(self) -> None:
         """A whole list was read."""
+        self.listed_at = time.time()
         if self.engine_error is not None:
             self._reporter.docker_followed()
         self.engine_error = None

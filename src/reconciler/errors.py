@@ -20,8 +20,14 @@
             └── NotSupportedError      not in this version, or not for this server
 
 Messages are lower case, name the thing first and the cause second, quote foreign text
-exactly and cap it, and say how to mend it where that is known.
+exactly and cap it, and say how to mend it where that is known. Credentials in a URL never
+get into one.
 """
+
+from __future__ import annotations
+
+import re
+
 
 QUOTE_LIMIT = 256
 """Foreign text in a message is cut here: enough to recognise it, too little to flood a log."""
@@ -31,13 +37,23 @@ def quoted(text: object) -> str:
     """Return foreign text as one printable, quoted line of at most ``QUOTE_LIMIT`` characters.
 
     Control characters come out escaped, so that a label or a reply can never forge a
-    log line or move a terminal's cursor.
+    log line or move a terminal's cursor. Credentials in URLs come out as ``***``.
     """
-    raw = str(text)
+    raw = without_credentials(str(text))
     cut = raw if len(raw) <= QUOTE_LIMIT else raw[:QUOTE_LIMIT]
     shown = cut.encode("unicode_escape").decode("ascii").replace('"', '\\"')
     more = len(raw) - len(cut)
     return f'"{shown}"' + (f" (and {more} more characters)" if more else "")
+
+
+_USER_INFO = re.compile(r"://[^\s/?#\"']*@")
+"""What stands between ``://`` and the host's ``@`` (RFC 3986, 3.2). It begins with letters
+that do not repeat, so that a hostile text of 255 kB costs one reading of it."""
+
+
+def without_credentials(text: str) -> str:
+    """Return a text with the user and the password of every URL in it as ``***``."""
+    return _USER_INFO.sub("://***@", text)
 
 
 def printable(text: str) -> str:

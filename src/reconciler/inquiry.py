@@ -21,7 +21,7 @@ from reconciler.core.model import (
 )
 from reconciler.core.plan import backends_with_slots, plan
 from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
-from reconciler.discovery.engine import Engine
+from reconciler.discovery.engine import DEFAULT_TIMEOUT_SECONDS, Engine
 from reconciler.discovery.own import own_container_id
 from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
 from reconciler.errors import DiscoveryError, RuntimeSocketError
@@ -108,14 +108,19 @@ class World:
 class Lookout:
     """Reads Docker and every HAProxy, as often as asked, over connections it keeps open."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        docker_timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    ) -> None:
         """Raises ConfigError for wrong settings. Nothing is opened yet."""
         self._settings = settings
         self._proxies = [
             RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
             for address in settings.haproxy
         ]
-        self._engine = Engine(settings.docker)
+        self._engine = Engine(settings.docker, timeout_seconds=docker_timeout_seconds)
         self._find_context = context_for(settings, own_container_id())
         self._claims = ClaimTable(self._find_context({}))
 
@@ -191,12 +196,19 @@ class Lookout:
         await self._engine.aclose()
 
 
-async def read_world(settings: Settings, *, with_connections: bool = True) -> World:
+async def read_world(
+    settings: Settings,
+    *,
+    with_connections: bool = True,
+    docker_timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+) -> World:
     """Read Docker and every HAProxy once; see :meth:`Lookout.look`.
 
     Raises ConfigError for wrong settings.
     """
-    async with Lookout(settings) as lookout:
+    async with Lookout(
+        settings, docker_timeout_seconds=docker_timeout_seconds
+    ) as lookout:
         return await lookout.look(with_connections=with_connections)
 
 

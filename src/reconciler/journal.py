@@ -15,15 +15,11 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 
 from reconciler.core.model import Cause, Change, Server, ServerRef, Tenant, Unplaced
-from reconciler.core.plan import slots_of
-from reconciler.core.view import is_held
-from reconciler.worker import PassReport, WorkerStatus
+from reconciler.worker import FULL_READINGS, PassReport, WorkerStatus
 
 
 KEPT = 2000
 """How many entries are remembered: hours of an ordinary day, 1 MB of memory at most."""
-
-FULL_READINGS = frozenset({"start", "resync"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,12 +181,7 @@ class Journal:
 
     def _note_holds(self, worker: WorkerStatus) -> None:
         """Note what an operator did by hand since the last full reading."""
-        now = {
-            slot.ref: slot
-            for servers in worker.tables.values()
-            for slot in slots_of(servers.values(), worker.slot_prefix)
-            if is_held(slot)
-        }
+        now = worker.holds()
         before = self._held.get(worker.name, {})
         self._held[worker.name] = now
         for ref, slot in now.items():

@@ -10,6 +10,23 @@ from reconciler.core.view import Reading
 from reconciler.errors import RuntimeSocketError
 
 
+EVENT_ACTIONS = (
+    "start",
+    "kill",
+    "die",
+    "destroy",
+    "pause",
+    "unpause",
+    "health_status",
+    "rename",
+    "update",
+    "connect",
+    "disconnect",
+)
+"""Docker's events that lead to a look. Health checks emit three exec events each: those stay
+out."""
+
+
 class Proxy(Protocol):
     """One HAProxy, seen through its runtime socket."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 
-from reconciler.core.model import Cause, Change
-from reconciler.worker import PassReport, Reporter, WorkerStatus
+from reconciler.core.model import Cause, Change, Server, ServerRef, Tenant, Unplaced
+from reconciler.worker import FULL_READINGS, PassReport, Reporter, WorkerStatus
 
 
 _log = logging.getLogger("reconciler")
 
+_SHORT_ID = 12
+"""As many digits of a container's id as `docker ps` shows."""
 
 _SENTENCES = {
     "assign": "assigned %s to %s",
@@ -24,14 +26,18 @@ _SENTENCES = {
 
 
 class LogReporter:
-    """Writes what passes did to the log."""
+    """Writes what passes did to the log.
+
+    The fields of a line (its extras) are the contract of docs/operations.md.
+    """
 
     def __init__(self) -> None:
         self._passes = 0
         self._told: dict[str, frozenset[tuple[str | None, str, str]]] = {}
+        self._held: dict[str, dict[ServerRef, Server]] = {}
 
     def passed(self, report: PassReport) -> None:
-        """Log one pass: its changes, its refusals, its failure, who is newly unplaced."""
+        """Log one pass: its changes, refusals, failure, who is newly unplaced or held."""
         self._passes += 1
         where = {"haproxy": report.worker.name, "pass": self._passes}
         if report.error is not None:
@@ -40,15 +46,18 @@ class LogReporter:
             return
         latency = _latency(report)
         for change in report.outcome.changes:
-            extra = where | {"reason": change.reason} | latency
-            _log.info(_SENTENCES[change.kind], _tenant(change), change.ref, extra=extra)
-        for _, error in report.outcome.refusals:
-            _log.error("command refused: %s", error, extra=where)
+            sentence = _SENTENCES[change.kind]
+            extra = _fields(change) | latency | where
+            _log.info(sentence, _tenant(change), change.ref, extra=extra)
+        for action, error in report.outcome.refusals:
+            extra = _slot(action.ref) | where
+            _log.error("command refused: %s", error, extra=extra)
         if not report.outcome.changes:
-            _log.debug(
-                "pass found nothing to do", extra=where | {"reason": report.reason}
-            )
-        self._tell_unplaced(report.worker)
+            reason = {"reason": report.reason}
+            _log.debug("pass found nothing to do", extra=reason | where)
+        self._tell_unplaced(report.worker, where)
+        if report.reason in FULL_READINGS:
+            self._tell_holds(report.worker, where)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Log that another HAProxy process answers."""
@@ -57,7 +66,7 @@ class LogReporter:
             "connected to haproxy"
             if first
             else "haproxy was replaced: filling it anew",
-            extra={"haproxy": worker.name, "reason": why},
+            extra={"reason": why, "haproxy": worker.name},
         )
 
     def docker_lost(self, reason: str) -> None:
@@ -68,7 +77,7 @@ class LogReporter:
         """Log that Docker is followed (again)."""
         _log.info("following docker")
 
-    def _tell_unplaced(self, worker: WorkerStatus) -> None:
+    def _tell_unplaced(self, worker: WorkerStatus, where: Fields) -> None:
         """Say once who has no slot, and again only when that changes."""
         # Who is about to end misses nothing.
         unplaced = [u for u in worker.all_unplaced() if u.cause is not Cause.STOPPING]
@@ -82,16 +91,68 @@ class LogReporter:
                     one.tenant.container,
                     one.backend,
                     one.reason,
-                    extra={"haproxy": worker.name, "cause": one.cause.value},
+                    extra=_left_out(one) | where,
                 )
+
+    def _tell_holds(self, worker: WorkerStatus, where: Fields) -> None:
+        """Say what an operator did by hand since the last full reading."""
+        now = worker.holds()
+        before, self._held[worker.name] = self._held.get(worker.name, {}), now
+        for ref in sorted(now.keys() - before.keys()):
+            state = now[ref].admin.value
+            _log.info(
+                "an operator holds %s in %s", ref, state, extra=_held(now[ref]) | where
+            )
+        for ref in sorted(before.keys() - now.keys()):
+            _log.info(
+                "no operator holds %s any more", ref, extra=_held(before[ref]) | where
+            )
+
+
+Fields = dict[str, object]
+
+
+def _slot(ref: ServerRef) -> Fields:
+    return {"backend": ref.backend, "slot": ref.server}
+
+
+def _who(tenant: Tenant | None) -> Fields:
+    if tenant is None:
+        return {}
+    short = tenant.container_id[:_SHORT_ID]
+    return {"container": tenant.container, "container_id": short}
+
+
+def _where(address: str | None, port: int | None) -> Fields:
+    return {} if address is None else {"address": _place(address, port)}
+
+
+def _fields(change: Change) -> Fields:
+    fields = {"kind": change.kind} | _slot(change.ref) | _who(change.tenant)
+    return fields | _where(change.address, change.port) | {"reason": change.reason}
+
+
+def _left_out(one: Unplaced) -> Fields:
+    told: Fields = {"cause": one.cause.value, "reason": one.reason}
+    backend: Fields = {} if one.backend is None else {"backend": one.backend}
+    return backend | _who(one.tenant) | _where(one.address, one.port) | told
+
+
+def _held(slot: Server) -> Fields:
+    return _slot(slot.ref) | _where(slot.address, slot.port)
+
+
+def _place(address: str, port: int | None) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return host if port is None else f"{host}:{port}"
 
 
 def _tenant(change: Change) -> str:
-    place = f"{change.address}:{change.port}"
+    place = _place(change.address, change.port)
     return f"{change.tenant.container} ({place})" if change.tenant else place
 
 
-def _latency(report: PassReport) -> dict[str, float]:
+def _latency(report: PassReport) -> Fields:
     late = report.late_seconds(time.time())
     if late is None:
         return {}

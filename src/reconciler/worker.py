@@ -28,7 +28,8 @@ from reconciler.core.model import (
     ServerRef,
     Unplaced,
 )
-from reconciler.core.plan import Rules, backends_with_slots, plan
+from reconciler.core.plan import Rules, backends_with_slots, plan, slots_of
+from reconciler.core.view import is_held
 from reconciler.errors import RuntimeSocketError
 from reconciler.ports import Proxy
 from reconciler.reconcile import Outcome, carry_out
@@ -46,6 +47,9 @@ old worker alive on our session, and only this question tells."""
 
 LONGEST_LATE_SECONDS = 300.0
 """An event that seems older than this, when it has been answered, has another clock's stamp."""
+
+FULL_READINGS = frozenset({"start", "resync"})
+"""Reasons of passes that begin with a reading of everything."""
 
 _TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
 """Kinds of changes that need a reading of this very moment: an operator, or another
@@ -65,10 +69,23 @@ class WorkerStatus:
     tables: dict[str, dict[str, Server]] = field(default_factory=dict)
     unplaced: dict[str, tuple[Unplaced, ...]] = field(default_factory=dict)
     generation: int = 0
+    connects: int = 0
+    """How often a session was opened."""
+    resync_seconds: float = 0.0
+    """How often at least everything is read."""
 
     def all_unplaced(self) -> list[Unplaced]:
         """Everyone without a slot, over all backends."""
         return [one for some in self.unplaced.values() for one in some]
+
+    def holds(self) -> dict[ServerRef, Server]:
+        """The slots that an operator took out of rotation, as of the last reading."""
+        return {
+            slot.ref: slot
+            for servers in self.tables.values()
+            for slot in slots_of(servers.values(), self.slot_prefix)
+            if is_held(slot)
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +162,22 @@ class Worker:
         self._to_read: set[str] = set()
         self._has_rung = False
         self._session_watch: asyncio.Task[None] | None = None
-        self.status = WorkerStatus(name=proxy.name, slot_prefix=settings.slot_prefix)
+        self.status = WorkerStatus(
+            name=proxy.name,
+            slot_prefix=settings.slot_prefix,
+            resync_seconds=settings.resync_seconds,
+        )
 
     def wake(self, backends: set[str | None], *, at: float | None) -> None:
         """Something changed for these backends (None: for claims without one)."""
         self._dirty |= backends
+        self._date(at)
+        self._wakeup.set()
+
+    def _date(self, at: float | None) -> None:
+        """The next pass is as late as the oldest event that it answers."""
         if at is not None and (self._event_at is None or at < self._event_at):
             self._event_at = at
-        self._wakeup.set()
 
     def observe_again(self, why: str) -> None:
         """Do not trust the table we have: read it in the next pass."""
@@ -249,6 +274,7 @@ class Worker:
         except RuntimeSocketError as error:
             failure = error
             self._must_observe = "the last pass failed"
+            self._date(event_at)  # the event is still to be answered
         self._note(outcome, failure)
         self._reporter.passed(
             PassReport(
@@ -379,6 +405,7 @@ class Worker:
         status.process = observed.process
         if self._session_watch is None or self._session_watch.done():
             self._session_watch = asyncio.create_task(self._watch_session())
+            status.connects += 1
 
     def _with_tenants(self, outcome: Outcome) -> Outcome:
         """Name whoever was released: the planner only knows who is desired."""

@@ -63,6 +63,7 @@ class FakeProxy:
         self.writes: list[Action] = []
         self.batches = 0
         self.process_asked = 0
+        self.readings_asked = 0
         self.refuses: Callable[[Action], bool] = lambda _: False
         self.break_after: int | None = None
         self.is_dead = False
@@ -188,6 +189,7 @@ class FakeProxy:
 
     async def readings(self) -> Mapping[ServerRef, Reading]:
         """Return the statistics that a test put into ``statistics``."""
+        self.readings_asked += 1
         await self._reach()
         return dict(self.statistics)
 

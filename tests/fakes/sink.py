@@ -23,6 +23,8 @@ class RecordingSink:
         self.losses: list[str] = []
         self.removed: list[str] = []
         """Names of containers that went, in order."""
+        self.heard_actions: list[str] = []
+        """Events that were no replay, in order."""
         self._news = asyncio.Event()
 
     @property
@@ -45,6 +47,11 @@ class RecordingSink:
                 self.known[container_id] = container
             elif container_id in self.known:
                 self.removed.append(self.known.pop(container_id).name)
+        self._tell()
+
+    def heard(self, action: str) -> None:
+        """Remember what came."""
+        self.heard_actions.append(action)
         self._tell()
 
     def listed(self) -> None:

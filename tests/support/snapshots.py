@@ -1,6 +1,7 @@
-"""Texts that are compared with a file that people can read.
+"""Views compared with text files: what a person sees, as it was agreed to.
 
-``UPDATE_SNAPSHOTS=1 pytest …`` writes the files anew: then read their diff.
+``UPDATE_SNAPSHOTS=1 .venv/bin/pytest tests/unit/cli`` writes the files anew; what changed is
+then read in the diff, as any other change is.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import os
 from pathlib import Path
 
 
-def assert_snapshot(folder: Path, name: str, text: str) -> None:
-    """Compare a text with ``NAME.txt``; escape characters stand there as ``␛``."""
+FOLDER = Path(__file__).parents[1] / "unit" / "cli" / "snapshots"
+
+
+def require_snapshot(name: str, shown: str, *, folder: Path = FOLDER) -> None:
+    """Compare a text with the file of that name; write it where that is asked for.
+
+    Raises AssertionError, with both texts, where they differ or there is no such file.
+    """
     path = folder / f"{name}.txt"
-    shown = text.replace("\x1b", "␛") + "\n"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         path.write_text(shown, encoding="utf-8")
-    assert path.exists(), f"{path} is not there: run with UPDATE_SNAPSHOTS=1"
-    assert shown == path.read_text(encoding="utf-8"), (
-        f"{path.name} differs: if it should, run with UPDATE_SNAPSHOTS=1"
-    )
+    agreed = path.read_text(encoding="utf-8") if path.exists() else ""
+    assert shown == agreed, f"{path.name} differs; if rightly so, UPDATE_SNAPSHOTS=1"

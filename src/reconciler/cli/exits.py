@@ -8,7 +8,7 @@ from typing import NoReturn, Protocol
 
 import click
 
-from reconciler.errors import ReconcilerError
+from reconciler.errors import ReconcilerError, printable, without_credentials
 
 
 FAILED, USAGE, PENDING = 1, 2, 3
@@ -16,8 +16,13 @@ FAILED, USAGE, PENDING = 1, 2, 3
 
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """Say why on standard error, and end with ``code``."""
-    click.echo(f"error: {message}", err=True)
+    say(f"error: {message}")
     sys.exit(code)
+
+
+def say(message: str) -> None:
+    """Say something on standard error: one line, fit for a terminal, no credentials."""
+    click.echo(without_credentials(printable(message)), err=True)
 
 
 class Reading(Protocol):
@@ -37,6 +42,10 @@ def exit_on_errors(world: Reading) -> None:
 
 
 def naming_the_socket(error: ReconcilerError) -> str:
-    """Return an error's message, with its HAProxy's socket where it does not say that."""
+    """Return an error's message, with its HAProxy's socket where it does not say that.
+
+    Fit for a terminal, and without credentials.
+    """
     address = getattr(error, "address", "")
-    return str(error) if address in str(error) else f"{error} ({address})"
+    message = str(error) if address in str(error) else f"{error} ({address})"
+    return without_credentials(printable(message))

@@ -11,7 +11,9 @@ from typing import NamedTuple, TextIO
 
 import click
 
+from reconciler.cli.complete import complete_target
 from reconciler.cli.options import AS_JSON, with_settings
+from reconciler.cli.page import Page
 from reconciler.config import Settings
 from reconciler.core.model import AdminState
 from reconciler.errors import RuntimeSocketError
@@ -19,7 +21,7 @@ from reconciler.hand import Place, Watched, change, counted, places, wait
 from reconciler.inquiry import read_world
 
 
-class _Waiting(click.Command):
+class _Waiting(Page):
     """A command whose ``--wait`` may stand alone: before TARGET, too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -52,7 +54,7 @@ def _by_hand(command: Callable[..., None]) -> click.Command:
             help="Return only when its last session has gone (for ready: when HAProxy "
             "calls it up); exit 1 if that takes longer than SECONDS.",
         ),
-        click.argument("target"),
+        click.argument("target", shell_complete=complete_target),
     ):
         command = decorate(command)
     return click.command(cls=_Waiting)(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any, TypeVar
 
 import click
 
+from reconciler.cli.page import CommonOption, DaemonOption
 from reconciler.config import DEFAULT_HAPROXY, DEFAULT_LISTEN, Settings, read_toml
 from reconciler.core.placement import MAX_DRAIN_SECONDS
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
 from reconciler.haproxy.address import Address
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS
+from reconciler.logs import show_questions
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -104,12 +107,13 @@ KEYS: Mapping[str, str] = {
     "resync": "resync_seconds",
     "drain-timeout": "drain_seconds",
     "listen": "listen",
+    "allow-host": "allowed_hosts",
     "log-format": "log_format",
     "log-level": "log_level",
 }
 """Keys of the configuration file, and the settings they are."""
 
-_REPEATABLE = frozenset({"haproxy", "projects", "backend_ports"})
+_REPEATABLE = frozenset({"haproxy", "projects", "backend_ports", "allowed_hosts"})
 _NUMBERS = frozenset({"haproxy_timeout_seconds", "drain_seconds", "resync_seconds"})
 _TEXT = frozenset(KEYS.values()) - _REPEATABLE - _NUMBERS
 
@@ -122,9 +126,10 @@ def _read_config(
         return None
     try:
         values = read_toml(path, KEYS)
-        ctx.default_map = {
+        found = {
             option: _from_file(path, option, value) for option, value in values.items()
         }
+        ctx.default_map = {**(ctx.default_map or {}), **found}
     except ConfigError as error:
         raise click.UsageError(str(error), ctx) from error
     return path
@@ -153,8 +158,11 @@ def _from_file(path: Path, option: str, value: object) -> object:
     )
 
 
+_common = functools.partial(click.option, cls=CommonOption)
+_daemon = functools.partial(click.option, cls=DaemonOption)
+
 _OPTIONS = (
-    click.option(
+    _common(
         "--config",
         type=click.Path(path_type=Path),
         is_eager=True,
@@ -163,7 +171,7 @@ _OPTIONS = (
         envvar="RECONCILER_CONFIG",
         help="A TOML file with any of these options as keys.",
     ),
-    click.option(
+    _common(
         "--haproxy",
         type=HaproxyUrl(),
         multiple=True,
@@ -173,7 +181,7 @@ _OPTIONS = (
         help="A HAProxy's runtime socket: unix:///PATH, tcp://HOST:PORT or "
         "master+unix:///PATH. Repeat for several.",
     ),
-    click.option(
+    _common(
         "--haproxy-timeout",
         "haproxy_timeout_seconds",
         type=click.FloatRange(min=0.1, max=60),
@@ -183,13 +191,13 @@ _OPTIONS = (
         metavar="SECONDS",
         help="How long HAProxy may be silent in the middle of an exchange.",
     ),
-    click.option(
+    _common(
         "--docker",
         envvar="RECONCILER_DOCKER",
         metavar="URL",
         help="The Docker engine.  [default: DOCKER_HOST, else the usual socket]",
     ),
-    click.option(
+    _common(
         "--project",
         "projects",
         multiple=True,
@@ -198,14 +206,14 @@ _OPTIONS = (
         help="A Compose project whose service names count as backend names. Repeat for "
         "several.  [default: the reconciler's own project if it runs in one, else all]",
     ),
-    click.option(
+    _common(
         "--network",
         envvar="RECONCILER_NETWORK",
         metavar="NAME",
         help="The network whose addresses HAProxy dials.  [default: the one network a "
         "container shares with the reconciler, or its only one]",
     ),
-    click.option(
+    _common(
         "--slot-prefix",
         default="slot",
         show_default=True,
@@ -213,7 +221,7 @@ _OPTIONS = (
         metavar="TEXT",
         help="Servers named so, plus a number, are slots. Others are never touched.",
     ),
-    click.option(
+    _common(
         "--backend-port",
         "backend_ports",
         type=BackendPort(),
@@ -221,14 +229,14 @@ _OPTIONS = (
         envvar="RECONCILER_BACKEND_PORT",
         help="The port of a backend's containers that tell none. Repeat for several.",
     ),
-    click.option(
+    _common(
         "--base-cfg",
         type=click.Path(path_type=Path),
         envvar="RECONCILER_BASE_CFG",
         help="HAProxy's configuration: the port on a backend's server-template line "
         "becomes its default port. Only read.",
     ),
-    click.option(
+    _common(
         "--drain-timeout",
         "drain_seconds",
         type=click.FloatRange(min=0, max=MAX_DRAIN_SECONDS),
@@ -239,10 +247,18 @@ _OPTIONS = (
         help="How long the slot of a container that is out of rotation is kept for its "
         "open sessions while another waits for a slot. Label haproxy.drain comes first.",
     ),
+    _common(
+        "--verbose",
+        "-v",
+        is_flag=True,
+        envvar="RECONCILER_VERBOSE",
+        help="Say on standard error what was asked of Docker and of each HAProxy, and how "
+        "long it took. For run: as --log-level debug.",
+    ),
 )
 
 RUN_OPTIONS = (
-    click.option(
+    _daemon(
         "--resync",
         "resync_seconds",
         type=click.FloatRange(min=1, max=86400),
@@ -252,15 +268,25 @@ RUN_OPTIONS = (
         metavar="SECONDS",
         help="How often everything is read again in case an event was missed.",
     ),
-    click.option(
+    _daemon(
         "--listen",
         type=Listen(),
         default=DEFAULT_LISTEN,
         show_default=True,
         envvar="RECONCILER_LISTEN",
-        help="Where /metrics, /healthz, /readyz and /api/slots are served, or off.",
+        help="Where the daemon serves its page, /metrics, /healthz, /readyz and /api, or off; "
+        "events and check ask there.",
     ),
-    click.option(
+    _daemon(
+        "--allow-host",
+        "allowed_hosts",
+        multiple=True,
+        envvar="RECONCILER_ALLOW_HOST",
+        metavar="NAME",
+        help="A host name with a dot by which the page may be asked for. Repeat for "
+        "several.  [default: addresses and names without a dot only]",
+    ),
+    _daemon(
         "--log-format",
         type=click.Choice(["text", "json"]),
         default="text",
@@ -268,7 +294,7 @@ RUN_OPTIONS = (
         envvar="RECONCILER_LOG_FORMAT",
         help="How log lines look.",
     ),
-    click.option(
+    _daemon(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),
         default="info",
@@ -286,11 +312,25 @@ def with_settings(command: Command) -> Command:
 
     @functools.wraps(command)
     def collected(**arguments: Any) -> object:  # noqa: ANN401 - click's values
-        names = Settings.__dataclass_fields__
-        chosen = {k: arguments.pop(k) for k in list(arguments) if k in names}
-        chosen["backend_ports"] = dict(chosen["backend_ports"])
-        return command(settings=Settings(**chosen), **arguments)
+        is_verbose = arguments.pop("verbose")
+        settings = settings_from(arguments)
+        if is_verbose and click.get_current_context().info_name == "run":
+            settings = dataclasses.replace(settings, log_level="debug")
+        elif is_verbose:
+            show_questions()
+        own = {k: v for k, v in arguments.items() if k not in _SETTINGS}
+        return command(settings=settings, **own)
 
     for option in reversed((*_OPTIONS, *RUN_OPTIONS)):
         collected = option(collected)
     return collected  # type: ignore[return-value] # wraps keeps the signature's spirit
+
+
+def settings_from(arguments: Mapping[str, Any]) -> Settings:
+    """Return the settings among a command's arguments, by their names."""
+    chosen = {k: v for k, v in arguments.items() if k in _SETTINGS}
+    chosen["backend_ports"] = dict(chosen.get("backend_ports") or ())
+    return Settings(**chosen)
+
+
+_SETTINGS = frozenset(Settings.__dataclass_fields__)

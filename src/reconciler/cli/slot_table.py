@@ -1,7 +1,7 @@
 """The slot map as lines of text that fit a width: for `slots`, once or again and again.
 
 Plain padded columns, not rich's tables: those take over 5 s for 10,000 rows, these 0.1 s
-(docs/decisions/0020). A line knows where its one coloured word stands, so whoever prints it
+(docs/decisions/0021). A line knows where its one coloured word stands, so whoever prints it
 decides on colours.
 """
 

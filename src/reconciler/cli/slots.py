@@ -12,8 +12,10 @@ from typing import Any
 import click
 
 from reconciler.cli import terminal
+from reconciler.cli.complete import complete_backend
 from reconciler.cli.exits import exit_on_errors, fail
 from reconciler.cli.options import AS_JSON, with_settings
+from reconciler.cli.page import Page
 from reconciler.cli.slot_table import (
     SORTS,
     Choice,
@@ -30,12 +32,13 @@ from reconciler.core.view import STATES, SlotRow, slot_map
 from reconciler.inquiry import World, read_world
 
 
-@click.command()
+@click.command(cls=Page)
 @click.option(
     "--backend",
     "backends",
     metavar="NAME",
     multiple=True,
+    shell_complete=complete_backend,
     help="Only this backend. Repeat for several.",
 )
 @click.option(
@@ -101,8 +104,8 @@ def slots(  # noqa: PLR0917 - click calls by name
     world = asyncio.run(read_world(settings, with_connections=False))
     if as_json:
         click.echo(json_text(view.as_map(world)))
-    else:
-        click.echo(page(view.lines(world, terminal.width())), color=True)
+    elif text := page(view.lines(world, terminal.width())):
+        click.echo(text, color=True)
     gc.freeze()  # nor at the end
     unknown = set(backends) - world.backends()
     if unknown and not world.errors:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from reconciler.core.desired import Claim, claims_of, desired_from
-from reconciler.core.model import Container, Desired, Endpoint, Tenant
+from reconciler.core.desired import Claim, claims_of, desired_from, tenant_of
+from reconciler.core.model import Container, Desired, Endpoint, Server, Tenant
 from reconciler.core.placement import Context
 
 
@@ -24,7 +24,9 @@ class ClaimTable:
         self._containers: dict[str, Container] = {}
         self._claims: dict[str, tuple[Claim, ...]] = {}
         self._by_backend: dict[str | None, dict[str, Claim]] = {}
-        self._tenants: dict[tuple[str, str, int], Tenant] = {}
+        self._endpoints: dict[tuple[str, str, int], Endpoint] = {}
+        self._contested: set[tuple[str, str, int]] = set()
+        self._by_address: dict[str, Tenant] = {}
         self._generation = 0
 
     @property
@@ -79,24 +81,72 @@ class ClaimTable:
 
         For people and logs: whoever is released has left the claims already.
         """
-        return self._tenants.get((backend, address, port))
+        found = self._endpoints.get((backend, address, port))
+        return None if found is None else found.tenant
+
+    def tenant_of(self, server: Server) -> Tenant | None:
+        """Return who lives in a slot: by endpoint, else by address; None: nobody known.
+
+        It answers what :class:`reconciler.core.view.Tenants` answers, at once: that one is
+        made from all containers.
+        """
+        key = (server.ref.backend, server.address, server.port)
+        found = self._endpoints.get(key)
+        if found is not None and self._lives(found):
+            return found.tenant
+        return self._by_address.get(server.address)
+
+    def _lives(self, endpoint: Endpoint) -> bool:
+        claims = self._claims.get(endpoint.tenant.container_id, ())
+        return any(claim.outcome == endpoint for claim in claims)
 
     def _remember(self, endpoint: Endpoint) -> None:
-        self._tenants.pop(endpoint.key, None)
-        self._tenants[endpoint.key] = endpoint.tenant
-        if len(self._tenants) > 2 * len(self._claims) + 2 * _FORMER_KEPT:
-            for key in list(self._tenants)[: len(self._tenants) // 2]:
+        before = self._endpoints.pop(endpoint.key, None)
+        self._endpoints[endpoint.key] = endpoint
+        if before is not None and before != endpoint and self._lives(before):
+            self._contested.add(endpoint.key)
+        if len(self._endpoints) > 2 * len(self._claims) + 2 * _FORMER_KEPT:
+            for key in list(self._endpoints)[: len(self._endpoints) // 2]:
                 self._forget(key)
+
+    def _judge(self, claims: Collection[Claim]) -> None:
+        """Say who has an endpoint that several claim: the one that `desired_from` says."""
+        for claim in claims:
+            outcome = claim.outcome
+            if isinstance(outcome, Endpoint) and outcome.key in self._contested:
+                rivals = [
+                    one
+                    for one in self._by_backend[outcome.backend].values()
+                    if isinstance(one.outcome, Endpoint)
+                    and one.outcome.key == outcome.key
+                ]
+                judged = desired_from(rivals, {outcome.backend}).all_endpoints()
+                self._endpoints |= {one.key: one for one in judged}
+                if len(rivals) < 2:  # noqa: PLR2004 - one alone is no contest
+                    self._contested.discard(outcome.key)
 
     def _forget(self, key: tuple[str, str, int]) -> None:
         """Drop a tenant that has gone."""
-        if self._tenants[key].container_id not in self._claims:
-            del self._tenants[key]
+        if self._endpoints[key].tenant.container_id not in self._claims:
+            del self._endpoints[key]
+
+    def _settle(self, old: Container | None, new: Container | None) -> None:
+        """Keep who has which address."""
+        for address in _addresses(old) if old else ():
+            if old and self._address_is_of(address, old):
+                del self._by_address[address]
+        for address in _addresses(new) if new else ():
+            if new is not None:
+                self._by_address[address] = tenant_of(new)
+
+    def _address_is_of(self, address: str, container: Container) -> bool:
+        found = self._by_address.get(address)
+        return found is not None and found.container_id == container.id
 
     def _set(self, container_id: str, container: Container | None) -> set[str | None]:
         old = self._claims.pop(container_id, ())
         new: tuple[Claim, ...] = ()
-        self._containers.pop(container_id, None)
+        self._settle(self._containers.pop(container_id, None), container)
         if container is not None:
             self._containers[container_id] = container
             new = claims_of(container, self._context)
@@ -110,4 +160,15 @@ class ClaimTable:
             self._by_backend.setdefault(claim.backend, {})[container_id] = claim
             if isinstance(claim.outcome, Endpoint):
                 self._remember(claim.outcome)
+        if self._contested:
+            self._judge((*old, *new))
         return {claim.backend for claim in (*old, *new)}
+
+
+def _addresses(container: Container) -> list[str]:
+    return [
+        address
+        for attachment in container.networks
+        for address in (attachment.ipv4, attachment.ipv6)
+        if address
+    ]

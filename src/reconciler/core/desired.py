@@ -20,6 +20,7 @@ from reconciler.core.model import (
     Health,
     Tenant,
     Unplaced,
+    with_mend,
 )
 from reconciler.core.placement import (
     BACKEND,
@@ -142,6 +143,7 @@ def _refusal(
         tenant=tenant_of(container),
         cause=refused.cause,
         reason=refused.reason,
+        mend=refused.mend,
     )
     return Claim(backend=backend, is_explicit=is_explicit, outcome=unplaced)
 
@@ -182,10 +184,11 @@ def desired_from(
             place = (outcome.address, outcome.port)
             holder = endpoints[outcome.backend].setdefault(place, outcome)
             if holder is not outcome:
-                reason = (
+                why = (
                     f"container {holder.tenant.container} has the same address and port"
                 )
-                unplaced.append(outcome.unplaced(Cause.DUPLICATE, reason))
+                mend = "give one of them another by label haproxy.port"
+                unplaced.append(outcome.unplaced(Cause.DUPLICATE, why, mend=mend))
     return Desired(
         endpoints={name: tuple(found.values()) for name, found in endpoints.items()},
         unplaced=tuple(unplaced),
@@ -200,14 +203,14 @@ def _claim_order(claim: Claim) -> tuple[float, str, str]:
 
 def _unknown_backend(claim: Claim) -> Unplaced:
     outcome = claim.outcome
+    why = f"haproxy has no backend {quoted(claim.backend)} with slots"
+    mend = f"correct label {BACKEND}, or add a server-template line to that backend"
     return Unplaced(
         backend=claim.backend,
         tenant=outcome.tenant,
         cause=Cause.UNKNOWN_BACKEND,
-        reason=(
-            f"haproxy has no backend {quoted(claim.backend)} with slots; correct label "
-            f"{BACKEND}, or add a server-template line to that backend"
-        ),
+        reason=with_mend(why, mend),
+        mend=mend,
         address=outcome.address,
         port=outcome.port,
     )

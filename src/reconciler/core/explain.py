@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.core.model import (
-    Container,
-    Endpoint,
-    Observed,
-    Plan,
-    Rotation,
-    Server,
-)
+from reconciler.core.homes import ProxyPart, slot_step, slots_in
+from reconciler.core.model import Cause, Container, Rotation
 from reconciler.core.placement import (
     BACKEND,
     Context,
@@ -27,28 +20,19 @@ from reconciler.core.placement import (
     shuts_down,
     weight_of,
 )
-from reconciler.core.plan import slots_of
-from reconciler.core.view import is_held, state_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One rule: its question, whether the container passes, and the evidence."""
-
-    rule: str
-    passes: bool
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyPart:
-    """What explaining needs of one HAProxy."""
-
-    name: str
-    observed: Observed
-    endpoints: tuple[Endpoint, ...]
-    plan: Plan
-    slot_prefix: str
+from reconciler.core.tried import (
+    Step,
+    Tried,
+    address_tries,
+    backend_tries,
+    drain_tries,
+    enabled_tries,
+    failed,
+    port_tries,
+    rotation_tries,
+    shutdown_tries,
+    weight_tries,
+)
 
 
 def explained(
@@ -57,71 +41,108 @@ def explained(
     """Return every rule that decides on a container, with its evidence."""
     steps = list(_own_steps(container))
     backends = backends_of(container, context)
+    tried = backend_tries(container, context)
     if isinstance(backends, Refused):
-        return [*steps, Step(rule="backend", passes=False, evidence=backends.reason)]
+        return [*steps, _step("backend", backends, tried)]
     listed = ", ".join(backends.value)
-    steps.append(
-        Step(rule="backend", passes=True, evidence=f"{listed} ({backends.how})")
-    )
+    evidence = f"{listed} ({backends.how})"
+    steps.append(Step(rule="backend", passes=True, evidence=evidence, tried=tried))
     parts = list(proxies)
-    if parts and not any(_is_anywhere(name, parts) for name in backends.value):
+    if parts and not any(
+        slots_in(name, one) for name in backends.value for one in parts
+    ):
         return [*steps, _missing_step(listed, parts)]
-    steps.append(_step("address", address_of(container, context)))
-    for backend in backends.value:
-        steps.append(_step(f"port in {backend}", port_of(container, backend, context)))
-        steps.append(_step(f"weight in {backend}", weight_of(container, backend)))
+    steps += _place_steps(container, backends.value, context)
     steps += _drain_steps(container)
-    steps.append(_step("rotation", rotation_of(container)))
+    steps.append(_step("rotation", rotation_of(container), rotation_tries(container)))
     if all(step.passes for step in steps):
         for proxy in parts:
-            steps += [_slot_step(container, name, proxy) for name in backends.value]
+            steps += [
+                slot_step(container, name, proxy, parts) for name in backends.value
+            ]
     return steps
 
 
-def _drain_steps(container: Container) -> Iterator[Step]:
-    seconds, shutdown = drain_of(container), shuts_down(container)
-    if isinstance(seconds, Found) and seconds.value is not None:
-        evidence = f"{seconds.value:g} s ({seconds.how})"
-        yield Step(rule="drain time", passes=True, evidence=evidence)
-    else:
-        yield _step("drain time", seconds)
-    if isinstance(shutdown, Found):
-        evidence = f"{'yes' if shutdown.value else 'no'} ({shutdown.how})"
-        yield Step(rule="drain shutdown", passes=True, evidence=evidence)
-    else:
-        yield _step("drain shutdown", shutdown)
+def is_placed(steps: Sequence[Step]) -> bool:
+    """Whether a container has a slot wherever it should have one."""
+    return all(step.passes for step in steps) and any(step.slot for step in steps)
 
 
-def _is_anywhere(backend: str, proxies: Iterable[ProxyPart]) -> bool:
-    return any(
-        slots_of(proxy.observed.backends.get(backend, {}).values(), proxy.slot_prefix)
-        for proxy in proxies
-    )
-
-
-def _missing_step(backends: str, proxies: Iterable[ProxyPart]) -> Step:
-    asked = ", ".join(proxy.name for proxy in proxies)
-    return Step(
-        rule="slots",
-        passes=False,
-        evidence=f"no backend {backends} with slots in {asked}: give label {BACKEND}, or "
-        "add a server-template line to that backend",
+def verdict(steps: Sequence[Step]) -> str:
+    """Return the answer in one line: where the container is, or why not and the mend."""
+    placed = [f"{one.evidence} ({one.haproxy})" for one in steps if one.slot]
+    failing = [one for one in steps if not one.passes]
+    told = [f"placed: {'; '.join(placed)}"] if placed else []
+    if failing:
+        first = failing[0]
+        where = f" in {first.haproxy}" if first.haproxy and placed else ""
+        mend = f" → {first.mend}" if first.mend else ""
+        more = f" (and {len(failing) - 1} more below)" if len(failing) > 1 else ""
+        told.append(f"not placed{where}: {first.why}{mend}{more}")
+    return (
+        "; ".join(told) or "not known: no haproxy could be read, the rules below pass"
     )
 
 
 def _own_steps(container: Container) -> Iterator[Step]:
     if not container.is_running:
-        yield Step(rule="running", passes=False, evidence="it is not running: start it")
+        yield failed("running", "it is not running", "start it")
     elif container.is_paused:
-        yield Step(rule="running", passes=False, evidence="it is paused: unpause it")
+        yield failed("running", "it is paused", "unpause it")
     else:
         yield Step(rule="running", passes=True, evidence="it is running")
-    enabled = is_enabled(container)
+    enabled, tried = is_enabled(container), enabled_tries(container)
     if isinstance(enabled, Found) and not enabled.value:
-        evidence = f"{enabled.how} says no: remove it to have the container placed"
-        yield Step(rule="enabled", passes=False, evidence=evidence)
+        mend = "remove it to have the container placed"
+        yield failed("enabled", f"{enabled.how} says no", mend, tried)
     else:
-        yield _step("enabled", enabled)
+        yield _step("enabled", enabled, tried)
+
+
+def _place_steps(
+    container: Container, backends: Iterable[str], context: Context
+) -> Iterator[Step]:
+    address = address_of(container, context)
+    tried = address_tries(container, context)
+    yield _place_step(container, "address", address, tried)
+    for backend in backends:
+        port = port_of(container, backend, context)
+        tried = port_tries(container, backend, context)
+        yield _place_step(container, f"port in {backend}", port, tried)
+        weight = weight_of(container, backend)
+        yield _step(f"weight in {backend}", weight, weight_tries(container, backend))
+
+
+def _place_step(
+    container: Container,
+    rule: str,
+    answer: Found[str] | Found[int] | Refused,
+    tried: tuple[Tried, ...],
+) -> Step:
+    """Return a step; what Docker only tells of running containers is no fault of others."""
+    is_told_later = isinstance(answer, Refused) and answer.cause in _TOLD_WHILE_RUNNING
+    if is_told_later and not container.is_running:
+        evidence = "not known while it does not run"
+        return Step(rule=rule, passes=True, evidence=evidence, tried=tried)
+    return _step(rule, answer, tried)
+
+
+_TOLD_WHILE_RUNNING = frozenset({Cause.NO_ADDRESS, Cause.NO_PORT})
+
+
+def _drain_steps(container: Container) -> Iterator[Step]:
+    seconds, tried = drain_of(container), drain_tries(container)
+    if isinstance(seconds, Found) and seconds.value is not None:
+        evidence = f"{seconds.value:g} s ({seconds.how})"
+        yield Step(rule="drain time", passes=True, evidence=evidence, tried=tried)
+    else:
+        yield _step("drain time", seconds, tried)
+    shutdown, tried = shuts_down(container), shutdown_tries(container)
+    if isinstance(shutdown, Found):
+        evidence = f"{'yes' if shutdown.value else 'no'} ({shutdown.how})"
+        yield Step(rule="drain shutdown", passes=True, evidence=evidence, tried=tried)
+    else:
+        yield _step("drain shutdown", shutdown, tried)
 
 
 def _step(
@@ -133,49 +154,22 @@ def _step(
     | Found[float | None]
     | Found[Rotation]
     | Refused,
+    tried: tuple[Tried, ...],
 ) -> Step:
     if isinstance(answer, Refused):
-        return Step(rule=rule, passes=False, evidence=answer.reason)
+        return failed(rule, answer.why, answer.mend, tried)
     value = answer.value
     if isinstance(value, bool) or value is None:
-        return Step(rule=rule, passes=True, evidence=answer.how)
+        return Step(rule=rule, passes=True, evidence=answer.how, tried=tried)
     shown = value.value if isinstance(value, Rotation) else value
-    return Step(rule=rule, passes=True, evidence=f"{shown} ({answer.how})")
+    evidence = f"{shown} ({answer.how})"
+    return Step(rule=rule, passes=True, evidence=evidence, tried=tried)
 
 
-def _slot_step(container: Container, backend: str, proxy: ProxyPart) -> Step:
-    rule = f"slot in {proxy.name}"
-    servers = proxy.observed.backends.get(backend, {})
-    slots = slots_of(servers.values(), proxy.slot_prefix)
-    if not slots:
-        evidence = f"it has no backend {backend} with slots: add a server-template line"
-        return Step(rule=rule, passes=False, evidence=evidence)
-    for one in proxy.plan.unplaced:
-        if one.tenant.container_id == container.id and one.backend == backend:
-            return Step(rule=rule, passes=False, evidence=one.reason)
-    for endpoint in proxy.endpoints:
-        if endpoint.tenant.container_id == container.id and endpoint.backend == backend:
-            return _home_step(rule, endpoint, slots)
-    return Step(rule=rule, passes=False, evidence="it is not desired there")
-
-
-def _home_step(rule: str, endpoint: Endpoint, slots: list[Server]) -> Step:
-    for slot in slots:
-        if (slot.address, slot.port) == (endpoint.address, endpoint.port):
-            return Step(rule=rule, passes=True, evidence=_home(slot, endpoint))
-    evidence = "it has no slot yet: the next pass gives it one (is the daemon running?)"
-    return Step(rule=rule, passes=False, evidence=evidence)
-
-
-def _home(slot: Server, endpoint: Endpoint) -> str:
-    state = state_of(slot)
-    text = f"{slot.ref} is {state}, weight {slot.weight}"
-    if state == "down":
-        return f"{text}: HAProxy's own check does not pass, look at its check's result"
-    if is_held(slot):
-        return f"{text}: an operator put it there (its weight was kept)"
-    if endpoint.rotation is Rotation.STOP:
-        return f"{text}: it keeps its slot for its sessions until it ends"
-    if endpoint.rotation is Rotation.DRAIN:
-        return f"{text}: it keeps its slot and gets no new sessions while unhealthy"
-    return text
+def _missing_step(backends: str, proxies: Iterable[ProxyPart]) -> Step:
+    asked = ", ".join(proxy.name for proxy in proxies)
+    return failed(
+        "slots",
+        f"no backend {backends} with slots in {asked}",
+        f"give label {BACKEND}, or add a server-template line to that backend",
+    )

@@ -260,13 +260,17 @@ class Endpoint:
         """What makes an endpoint the same endpoint: backend, address, port."""
         return (self.backend, self.address, self.port)
 
-    def unplaced(self, cause: Cause, reason: str) -> Unplaced:
-        """Return this endpoint as one that has no slot."""
+    def unplaced(self, cause: Cause, reason: str, *, mend: str = "") -> Unplaced:
+        """Return this endpoint as one that has no slot.
+
+        ``reason`` is without the mend, which is put behind it.
+        """
         return Unplaced(
             backend=self.backend,
             tenant=self.tenant,
             cause=cause,
-            reason=reason,
+            reason=with_mend(reason, mend),
+            mend=mend,
             address=self.address,
             port=self.port,
         )
@@ -295,8 +299,21 @@ class Unplaced:
     tenant: Tenant
     cause: Cause
     reason: str
+    """The whole sentence, the mend included."""
     address: str | None = None
     port: int | None = None
+    mend: str = ""
+    """How to have it placed: what the reason ends with, '' where it tells none."""
+
+    @property
+    def why(self) -> str:
+        """The reason without the mend."""
+        return self.reason.removesuffix(f": {self.mend}") if self.mend else self.reason
+
+
+def with_mend(why: str, mend: str) -> str:
+    """Return a reason as one sentence: what is so, and what to change."""
+    return f"{why}: {mend}" if mend else why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from reconciler.core.model import (
     Rotation,
     canonical_address,
     is_placeholder,
+    with_mend,
 )
 from reconciler.errors import quoted
 
@@ -38,6 +39,10 @@ NETWORK = "haproxy.network"
 ADDRESS = "haproxy.address"
 DRAIN = "haproxy.drain"
 DRAIN_SHUTDOWN = "haproxy.drain-shutdown"
+LABELS = frozenset(
+    [ENABLE, BACKEND, PORT, WEIGHT, NETWORK, ADDRESS, DRAIN, DRAIN_SHUTDOWN]
+)
+"""All labels there are, but for the family that begins with ``BACKENDS``."""
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -72,10 +77,16 @@ class Found(NamedTuple, Generic[T]):
 
 
 class Refused(NamedTuple):
-    """Why there is no answer: a cause for the metrics, a reason for people."""
+    """Why there is no answer: a cause for the metrics, a reason and its mend for people."""
 
     cause: Cause
-    reason: str
+    why: str
+    mend: str
+
+    @property
+    def reason(self) -> str:
+        """The whole sentence."""
+        return with_mend(self.why, self.mend)
 
 
 def is_enabled(container: Container) -> Found[bool] | Refused:
@@ -119,6 +130,7 @@ def _backend_of_service(
         return Refused(
             Cause.UNKNOWN_BACKEND,
             f"it has no label {BACKEND} and belongs to no Compose or Swarm service",
+            f"name its backend by label {BACKEND}",
         )
     if context.projects is not None and container.project not in context.projects:
         covered = ", ".join(sorted(context.projects))
@@ -126,12 +138,13 @@ def _backend_of_service(
             Cause.UNKNOWN_BACKEND,
             f"it has no label {BACKEND}, and its service's name only counts in the "
             f"projects covered here ({covered})",
+            f"name its backend by label {BACKEND}, or cover its project by --project",
         )
     if not _BACKEND_NAME.fullmatch(service):
         return Refused(
             Cause.UNKNOWN_BACKEND,
-            f"its service's name {quoted(service)} cannot be the name of a "
-            f"backend; name one by label {BACKEND}",
+            f"its service's name {quoted(service)} cannot be the name of a backend",
+            f"name one by label {BACKEND}",
         )
     return Found([service], "its service's name")
 
@@ -167,7 +180,7 @@ def address_of(container: Container, context: Context) -> Found[str] | Refused:
         return _address_in(shared[0], "the only network it shares with the reconciler")
     if len(container.networks) == 1:
         return _address_in(container.networks[0], "its only network")
-    return Refused(Cause.NO_ADDRESS, _no_single_network(container, shared))
+    return Refused(Cause.NO_ADDRESS, *_no_single_network(container, shared))
 
 
 def _address_from_label(text: str) -> Found[str] | Refused:
@@ -182,17 +195,20 @@ def _address_from_label(text: str) -> Found[str] | Refused:
 
 
 def _address_on(container: Container, wanted: str) -> Found[str] | Refused:
-    """Find a network by its name, or by the short name Compose knows it by."""
-    names = {wanted, f"{container.project}_{wanted}"}
     for attachment in container.networks:
-        if attachment.network in names:
+        if is_attached_as(attachment, container, wanted):
             return _address_in(attachment, "the network asked for")
     attached = ", ".join(a.network for a in container.networks) or "none"
     return Refused(
         Cause.NO_ADDRESS,
-        f"it is not attached to the network {quoted(wanted)} (its networks: {attached}); "
+        f"it is not attached to the network {quoted(wanted)} (its networks: {attached})",
         f"attach it, or correct label {NETWORK} or --network",
     )
+
+
+def is_attached_as(attachment: Attachment, container: Container, wanted: str) -> bool:
+    """Whether a network is meant by its name, or by the short name Compose knows it by."""
+    return attachment.network in {wanted, f"{container.project}_{wanted}"}
 
 
 def _address_in(attachment: Attachment, how: str) -> Found[str] | Refused:
@@ -203,20 +219,23 @@ def _address_in(attachment: Attachment, how: str) -> Found[str] | Refused:
             continue
     return Refused(
         Cause.NO_ADDRESS,
-        f"it has no address of its own on network {quoted(attachment.network)}; with "
-        f"host networking give it one by label {ADDRESS}",
+        f"it has no address of its own on network {quoted(attachment.network)}",
+        f"with host networking give it one by label {ADDRESS}",
     )
 
 
-def _no_single_network(container: Container, shared: list[Attachment]) -> str:
+def _no_single_network(
+    container: Container, shared: list[Attachment]
+) -> tuple[str, str]:
+    """Return why there is no one network to take, and the mend."""
     if not container.networks:
         return (
-            f"it is on no network (network mode {quoted(container.network_mode)}); "
-            f"attach it to one, or give it an address by label {ADDRESS}"
+            f"it is on no network (network mode {quoted(container.network_mode)})",
+            f"attach it to one, or give it an address by label {ADDRESS}",
         )
     listed = ", ".join(a.network for a in (shared or container.networks))
     which = "shares several networks with the reconciler" if shared else "is on several"
-    return f"it {which} ({listed}); choose one by label {NETWORK} or --network"
+    return f"it {which} ({listed})", f"choose one by label {NETWORK} or --network"
 
 
 def port_of(
@@ -243,8 +262,9 @@ def port_of(
     exposed = ", ".join(map(str, container.tcp_ports)) or "none"
     return Refused(
         Cause.NO_PORT,
-        f"its port is not clear (exposed TCP ports: {exposed}); give label {PORT}, or "
-        f"the backend's default by --backend-port {backend}=PORT or --base-cfg",
+        f"its port is not clear (exposed TCP ports: {exposed})",
+        f"give label {PORT}, or the backend's default by --backend-port {backend}=PORT or "
+        "--base-cfg",
     )
 
 
@@ -297,7 +317,8 @@ def rotation_of(container: Container) -> Found[Rotation] | Refused:
         case Health.STARTING:
             return Refused(
                 Cause.STARTING,
-                "its HEALTHCHECK has not passed yet: it waits until it has",
+                "its HEALTHCHECK has not passed yet",
+                "it waits until it has",
             )
 
 
@@ -312,5 +333,6 @@ def _integer(text: str, low: int, high: int) -> int | None:
 def _bad_label(label: str, text: str, accepted: str) -> Refused:
     return Refused(
         Cause.BAD_LABEL,
-        f"label {quoted(label)} is {quoted(text)}: it must be {accepted}",
+        f"label {quoted(label)} is {quoted(text)}",
+        f"it must be {accepted}",
     )

@@ -73,10 +73,12 @@ class Rules:
 
 
 _UNHEALTHY = (
-    "docker's HEALTHCHECK calls it unhealthy: it gets a slot once it is healthy"
+    "docker's HEALTHCHECK calls it unhealthy",
+    "it gets a slot once it is healthy",
 )
 _STOPPING = (
-    "its stop signal was sent: it gets a slot again if it outlives its stop time-out"
+    "its stop signal was sent",
+    "it gets a slot again if it outlives its stop time-out",
 )
 
 
@@ -399,27 +401,30 @@ def _without_slot(
     raise_count = f"raise the count on its server-template line ({slots} now)"
     if found.busy and terms.needs_idle:
         cause = Cause.SLOT_BUSY
-        reason = (
+        why = (
             f"{found.busy} of the {slots} slots of {where} still have connections of a "
-            "former tenant, which this HAProxy version would mix up: it waits until they "
-            "close"
+            "former tenant, which this HAProxy version would mix up"
         )
+        mend = "it waits until they close"
     elif found.busy:
         cause = Cause.SLOT_BUSY
-        reason = (
-            f"{found.busy} of the {slots} slots of {where} are draining: it gets the first "
-            f"whose sessions end or whose drain time is over; to wait for none, {raise_count}"
+        why = f"{found.busy} of the {slots} slots of {where} are draining"
+        mend = (
+            "it gets the first whose sessions end or whose drain time is over; to wait for "
+            f"none, {raise_count}"
         )
     else:
         cause = Cause.NO_SLOT
-        reason = (
-            f"all {slots} slots of {where} are taken: raise the count on its "
-            "server-template line and restart or reload HAProxy"
+        why = f"all {slots} slots of {where} are taken"
+        mend = (
+            "raise the count on its server-template line and restart or reload HAProxy"
         )
-    return endpoint.unplaced(cause, reason)
+    return endpoint.unplaced(cause, why, mend=mend)
 
 
 def _leaving_unplaced(endpoint: Endpoint) -> Unplaced:
     if endpoint.rotation is Rotation.STOP:
-        return endpoint.unplaced(Cause.STOPPING, _STOPPING)
-    return endpoint.unplaced(Cause.UNHEALTHY, _UNHEALTHY)
+        why, mend = _STOPPING
+        return endpoint.unplaced(Cause.STOPPING, why, mend=mend)
+    why, mend = _UNHEALTHY
+    return endpoint.unplaced(Cause.UNHEALTHY, why, mend=mend)

@@ -109,25 +109,35 @@ def slot_rows(
 
     ``now`` is on the clock that dates the servers; without it no age is told.
     """
-    rows = []
-    for servers in tables.values():
-        for server in slots_of(servers.values(), prefix):
-            reading = (readings or {}).get(server.ref, _NO_READING)
-            age = None if now is None else age_of(server, now)
-            rows.append(_row(haproxy, server, tenants.of(server), reading, age))
-    return rows
+    return [
+        row_of(
+            haproxy,
+            server,
+            tenants.of(server),
+            (readings or {}).get(server.ref),
+            now=now,
+        )
+        for servers in tables.values()
+        for server in slots_of(servers.values(), prefix)
+    ]
 
 
 _NO_READING = Reading()
 
 
-def _row(
+def row_of(
     haproxy: str,
     server: Server,
     tenant: Tenant | None,
-    reading: Reading,
-    age_seconds: int | None,
+    reading: Reading | None = None,
+    *,
+    now: float | None = None,
 ) -> SlotRow:
+    """Return the row of one slot: who lives there is ``tenant``, None where nobody knows.
+
+    ``now`` is on the clock that dates the server; without it no age is told.
+    """
+    read = reading or _NO_READING
     is_free = server.is_free
     known = tenant if tenant is not None and not is_free else None
     return SlotRow(
@@ -138,15 +148,15 @@ def _row(
         address=None if is_free else server.address,
         port=None if is_free else server.port,
         weight=server.weight,
-        sessions=reading.sessions,
-        check=None if is_free else reading.check,
+        sessions=read.sessions,
+        check=None if is_free else read.check,
         container_id=known.container_id if known else None,
         container=known.container if known else None,
         service=known.service if known else None,
         project=known.project if known else None,
         held=is_held(server),
-        requests_per_second=reading.requests_per_second,
-        age_seconds=age_seconds,
+        requests_per_second=read.requests_per_second,
+        age_seconds=None if now is None else age_of(server, now),
     )
 
 

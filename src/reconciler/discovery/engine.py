@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,10 +39,16 @@ from reconciler.discovery.inspect import (
     container_from_list,
     event_from,
 )
-from reconciler.errors import DiscoveryError, DockerUnavailableError, quoted
+from reconciler.errors import (
+    DiscoveryError,
+    DockerUnavailableError,
+    quoted,
+)
 
 
 T = TypeVar("T")
+
+_asked = logging.getLogger("reconciler.asked")
 
 DEFAULT_TIMEOUT_SECONDS = 20.0
 """For one answer. A list of 10,000 containers takes a busy engine seconds."""
@@ -67,7 +75,11 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """The engine as the operator wrote it, or as docker-py finds it."""
+        """The engine as the operator wrote it, or as docker-py finds it; no credentials."""
+        return _named(self._written)
+
+    @property
+    def _written(self) -> str:
         return self._url or os.environ.get("DOCKER_HOST") or USUAL_SOCKET
 
     async def containers(self) -> list[Container]:
@@ -76,7 +88,7 @@ class Engine:
         def read(client: docker.APIClient) -> list[Container]:
             return [container_from_list(entry) for entry in _listed(client)]
 
-        return await self._call(read)
+        return await self._call(read, "GET /containers/json")
 
     async def container(self, container_id: str) -> Container | None:
         """Return one container by id or name, None where there is no such container."""
@@ -85,15 +97,17 @@ class Engine:
             document = _inspected(client, container_id)
             return None if document is None else container_from_inspect(document)
 
-        return await self._call(read)
+        return await self._call(read, f"GET /containers/{container_id}/json")
 
     async def version(self) -> dict[str, Any]:
         """Return ``GET /version``."""
-        return await self._call(lambda client: client.version())
+        return await self._call(lambda client: client.version(), "GET /version")
 
     async def now(self) -> float:
         """Return the engine's own clock in Unix seconds; ours where it does not tell it."""
-        told = await self._call(lambda client: clock_from_info(client.info()))
+        told = await self._call(
+            lambda client: clock_from_info(client.info()), "GET /info"
+        )
         return told or time.time()
 
     async def events(self, *, since: float) -> EventStream:
@@ -102,7 +116,10 @@ class Engine:
         When this returns, the engine has answered: no later event is missed.
         """
         client = await self._call(lambda _: self._new_client(timeout=None))
-        return await self._call(lambda _: EventStream(client, since=since, engine=self))
+        return await self._call(
+            lambda _: EventStream(client, since=since, engine=self),
+            "GET /events, to follow",
+        )
 
     async def past_events(self, *, since: float, until: float) -> list[EngineEvent]:
         """Return what the engine still remembers between two moments (Unix seconds).
@@ -125,15 +142,28 @@ class Engine:
             events = map(_event_of_line, answer.content.splitlines())
             return [event for event in events if event is not None]
 
-        return await self._call(read)
+        return await self._call(read, "GET /events")
 
     async def aclose(self) -> None:
         """Give the threads up."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _call(self, read: Callable[[docker.APIClient], T]) -> T:
+    async def _call(
+        self, read: Callable[[docker.APIClient], T], request: str = ""
+    ) -> T:
+        """Read something in a thread. ``request`` is what is said of it to who asks."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._in_thread, read)
+        began, end = time.perf_counter(), "failed after "
+        try:
+            answer = await loop.run_in_executor(self._pool, self._in_thread, read)
+            end = ""
+        finally:
+            if request:
+                late = (time.perf_counter() - began) * 1000
+                _asked.debug(
+                    "asked docker at %s: %s (%s%.1f ms)", self.name, request, end, late
+                )
+        return answer
 
     def _in_thread(self, read: Callable[[docker.APIClient], T]) -> T:
         with self.translated_errors():
@@ -167,13 +197,50 @@ class Engine:
             raise
         except APIError as error:
             raise DockerUnavailableError(
-                f"docker at {self.name} refused: {quoted(error.explanation or error)}"
+                f"docker at {self.name} refused: {self._quoted(error.explanation or error)}"
             ) from error
         except _FAULTS as error:
             self._api_version = "auto"
             raise DockerUnavailableError(
-                f"docker at {self.name} cannot be reached: {quoted(error)}; {_mend(error)}"
+                f"docker at {self.name} cannot be reached: {self._quoted(error)}; "
+                f"{_mend(error)}"
             ) from error
+
+    def _quoted(self, error: object) -> str:
+        """Quote an error that may quote the engine's URL, or parts of it."""
+        text = str(error).replace(self._written, self.name)
+        for part in _secrets(self._written):
+            text = text.replace(part, "***")
+        return quoted(text)
+
+
+_ENDS = re.compile(r"[:/@?#]+")
+_PATHS = ("unix://", "npipe://", "fd://", "/")
+_SHORTEST_SECRET = 3
+"""Shorter parts would be found in every other word."""
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Return what stands before, in and behind a URL's user and password."""
+    if url.startswith(_PATHS) or "@" not in url:
+        return "", "", url
+    scheme, separator, rest = url.partition("://")
+    start = f"{scheme}{separator}" if separator else ""
+    # Up to the last @, however oddly a password is written.
+    user_info, _, host = (rest if separator else url).rpartition("@")
+    return start, user_info, host
+
+
+def _named(url: str) -> str:
+    """Return an engine's URL without credentials."""
+    start, user_info, host = _split(url)
+    return f"{start}***@{host}" if user_info else url
+
+
+def _secrets(url: str) -> list[str]:
+    """Return the parts of a URL's credentials, as a parser may take them for others."""
+    _, user_info, _ = _split(url)
+    return [one for one in _ENDS.split(user_info) if len(one) >= _SHORTEST_SECRET]
 
 
 _FAULTS = (
@@ -188,7 +255,7 @@ _FAULTS = (
 
 def _inspected(client: docker.APIClient, container_id: str) -> Json | None:
     """Return ``GET /containers/{id}/json``, None where there is no such container."""
-    answer = _asked(client, f"/containers/{quote(container_id, safe='')}/json")
+    answer = _answer_of(client, f"/containers/{quote(container_id, safe='')}/json")
     if answer is None:
         try:
             return dict(client.inspect_container(container_id))
@@ -207,7 +274,7 @@ def _inspected(client: docker.APIClient, container_id: str) -> Json | None:
 
 def _listed(client: docker.APIClient) -> list[Json]:
     """Return ``GET /containers/json``: all running containers."""
-    answer = _asked(client, "/containers/json")
+    answer = _answer_of(client, "/containers/json")
     if answer is None:
         return list(client.containers())
     if answer.status != HTTPStatus.OK:
@@ -223,7 +290,7 @@ def _message(body: bytes) -> str:
     return body.decode(errors="replace")
 
 
-def _asked(client: docker.APIClient, path: str) -> urllib3.BaseHTTPResponse | None:
+def _answer_of(client: docker.APIClient, path: str) -> urllib3.BaseHTTPResponse | None:
     """GET a path on docker-py's own connections; None where those are on no unix socket.
 
     docker-py makes a connection and a whole ``requests`` call for each container, which

@@ -18,6 +18,7 @@ from typing import Any
 
 from reconciler.core.model import Attachment, Container, Health, StopRule
 from reconciler.errors import DiscoveryError, quoted
+from reconciler.ports import EVENT_ACTIONS
 
 
 Json = Mapping[str, Any]
@@ -241,21 +242,9 @@ class EngineEvent:
 
 EVENT_FILTERS: Mapping[str, list[str]] = {
     "type": ["container", "network"],
-    "event": [
-        "start",
-        "kill",
-        "die",
-        "destroy",
-        "pause",
-        "unpause",
-        "health_status",
-        "rename",
-        "update",
-        "connect",
-        "disconnect",
-    ],
+    "event": list(EVENT_ACTIONS),
 }
-"""What to subscribe to. Health checks emit three exec events each: those stay out."""
+"""What to subscribe to."""
 
 _EFFECTS = {"die": Effect.GONE, "destroy": Effect.GONE, "kill": Effect.SIGNAL}
 

@@ -33,6 +33,11 @@ def own_container_id(mountinfo: Path = Path("/proc/self/mountinfo")) -> str | No
     return hostname if _SHORT_ID.fullmatch(hostname) else None
 
 
+def is_short_id(own_id: str) -> bool:
+    """Whether an id is only the host name's word for it, which may be a coincidence."""
+    return len(own_id) < _WHOLE_ID
+
+
 def own_container(
     containers: Mapping[str, Container], own_id: str | None
 ) -> Container | None:

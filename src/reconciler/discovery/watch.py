@@ -65,6 +65,9 @@ class Sink(Protocol):
     ) -> None:
         """Containers changed (None: gone); ``at`` is the event's time, None for a list."""
 
+    def heard(self, action: str) -> None:
+        """An event came, of one of ``ports.EVENT_ACTIONS``; for the metrics alone."""
+
     def listed(self) -> None:
         """A whole list was read: what is known now is everything there is."""
 
@@ -168,6 +171,8 @@ class Watcher:
             self._judge_soon()
             if event.effect is Effect.SIGNAL or age > _OVERLAP_SECONDS:
                 return None
+        else:
+            self._sink.heard(event.action.partition(":")[0])
         if event.effect is Effect.SIGNAL:
             return self._take_signal(event, tasks)
         if age is None and event.action == "start":

@@ -31,7 +31,7 @@ class Address:
             raise _bad_address(text) from None
         scheme = url.scheme.removeprefix("master+")
         via_master = scheme != url.scheme
-        if url.query or url.fragment or "\0" in text:
+        if url.query or url.fragment or "\0" in text or "@" in url.netloc:
             raise _bad_address(text)
         if scheme == "unix" and not url.netloc and len(url.path) > 1:
             return cls(text, path=url.path, via_master=via_master)

@@ -11,6 +11,8 @@ no error. ``wait_closed`` tells at once, and the next batch reconnects.
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -23,6 +25,8 @@ from reconciler.haproxy.connection import PromptSession, one_shot
 from reconciler.haproxy.protocol import MAX_REPLY_BYTES
 from reconciler.haproxy.replies import Reply
 
+
+_asked = logging.getLogger("reconciler.asked")
 
 DEFAULT_TIMEOUT_SECONDS = 5.0
 """How long HAProxy may be silent in the middle of a batch. It answers in microseconds; a
@@ -70,14 +74,29 @@ class RuntimeClient:
         if not checked:
             return []
         async with self._lock:
+            began, end = time.perf_counter(), "failed after "
             try:
                 raw = await self._exchange(checked)
+                end = ""
             except RuntimeSocketError as error:
                 error.address = self.address
                 raise
+            finally:
+                self._tell(checked, end, time.perf_counter() - began)
         return [
             Reply.parse(line, text) for line, text in zip(checked, raw, strict=True)
         ]
+
+    def _tell(self, lines: Sequence[str], end: str, seconds: float) -> None:
+        """Say what was asked, a line for each command: those of a batch travel together."""
+        if not _asked.isEnabledFor(logging.DEBUG):
+            return
+        together = "" if len(lines) == 1 else f", {len(lines)} commands together"
+        for line in lines:
+            _asked.debug(
+                "asked haproxy at %s: %s (%s%.1f ms%s)",
+                *(self.address, line, end, seconds * 1000, together),
+            )
 
     async def ask(self, line: str) -> Reply:
         """Send one line and return its reply. Raises as ``execute`` does, and, where the

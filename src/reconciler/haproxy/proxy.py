@@ -142,7 +142,12 @@ class RuntimeProxy:
 
         See :meth:`reconciler.ports.Proxy.readings`. Raises RuntimeSocketError.
         """
-        return replies.readings(await self._client.ask(commands.show_server_stat()))
+        reply = await self._client.ask(commands.show_server_stat())
+        found: dict[ServerRef, Reading] = {}
+        for part in replies.readings_in_parts(reply):
+            found |= part
+            await asyncio.sleep(0)  # the loop turns: a pass may be waiting
+        return found
 
     async def process(self) -> Process:
         """Read which process answers now. Raises RuntimeSocketError."""

@@ -336,11 +336,21 @@ def readings(reply: Reply) -> dict[ServerRef, Reading]:
 
     It reads six columns of about a hundred: 10,000 rows cost a tenth of :func:`stats`.
     """
+    return {ref: one for part in readings_in_parts(reply) for ref, one in part.items()}
+
+
+READINGS_AT_ONCE = 500
+"""Rows of ``show stat`` that are read at once: about 2 ms."""
+
+
+def readings_in_parts(reply: Reply) -> Iterator[dict[ServerRef, Reading]]:
+    """Yield what :func:`readings` returns, in parts, so that a loop may turn between two."""
     header, *lines = reply.text.split("\n")
     titles = header.removeprefix("# ").split(",")
     try:
         at = [titles.index(title) for title in _READ_COLUMNS]
-        return dict(_readings(lines, at))
+        for start in range(0, len(lines), READINGS_AT_ONCE):
+            yield dict(_readings(lines[start : start + READINGS_AT_ONCE], at))
     except (IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
 

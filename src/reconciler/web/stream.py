@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -45,6 +45,10 @@ def wants_stream(request: web.Request) -> bool:
     return "text/event-stream" in request.headers.get("Accept", "")
 
 
+Batch = Sequence[Message | bytes]
+"""What is sent at once. Bytes are messages that somebody encoded already, for all readers."""
+
+
 class Streams:
     """All streams that are being read now: bounded, and ended with the daemon."""
 
@@ -56,7 +60,7 @@ class Streams:
         return len(self._readers)
 
     async def send(
-        self, request: web.Request, batches: AsyncGenerator[list[Message]]
+        self, request: web.Request, batches: AsyncGenerator[Batch]
     ) -> web.StreamResponse:
         """Send messages until the reader goes, or the daemon ends.
 
@@ -92,9 +96,7 @@ _HEADERS = {
 }
 
 
-async def _send(
-    response: web.StreamResponse, batches: AsyncGenerator[list[Message]]
-) -> None:
+async def _send(response: web.StreamResponse, batches: AsyncGenerator[Batch]) -> None:
     following = asyncio.create_task(_next(batches))
     try:
         with suppress(ConnectionError):
@@ -105,7 +107,7 @@ async def _send(
                     await response.write(_BEAT)
                     continue
                 batch = following.result()
-                await response.write(b"".join(one.encoded() for one in batch))
+                await response.write(b"".join(map(_encoded, batch)))
                 following = asyncio.create_task(_next(batches))
     finally:
         following.cancel()
@@ -113,8 +115,12 @@ async def _send(
             await following
 
 
-async def _next(batches: AsyncGenerator[list[Message]]) -> list[Message]:
+async def _next(batches: AsyncGenerator[Batch]) -> Batch:
     return await anext(batches)
+
+
+def _encoded(one: Message | bytes) -> bytes:
+    return one if isinstance(one, bytes) else one.encoded()
 
 
 _BEAT = b": here\n\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.integration.daemon.conftest import WEB, table, until_placed
 from tests.scripted_engine import ScriptedEngine
-from tests.support.daemon import Daemon, Done, run_cli
+from tests.support.daemon import Daemon, Done, free_port, run_cli
 from tests.support.haproxy_process import BASE_CFG, HaproxyProcess
 from tests.support.schemas import validator
 
@@ -62,7 +62,8 @@ async def test_what_a_pass_would_do_is_what_it_then_does(
     ]
     assert [one["container"] for one in plan["unplaced"]] == ["bad"]
     assert "web-1" in text.stdout
-    assert "bad: label" in text.stdout
+    assert "! web ← bad " in text.stdout
+    assert "2 to assign; 1 not placed" in text.stdout
 
     async with Daemon(haproxy=[haproxy.url], docker=engine.url) as daemon:
         await daemon.wait_ready()
@@ -154,40 +155,51 @@ async def test_explain(haproxy3: HaproxyProcess, engine: ScriptedEngine) -> None
 
     shown = json.loads(placed.stdout)
     validator("explain").validate(shown)
-    assert list(shown) == ["container_id", "container", "placed", "steps"]
+    assert list(shown) == ["container_id", "container", "placed", "steps", "verdict"]
+    assert shown["verdict"].startswith("placed: web/slot1 is ")
     assert (shown["container"], shown["placed"]) == ("web-1", True)
-    assert {tuple(step) for step in shown["steps"]} == {("rule", "passes", "evidence")}
+    keys = ("rule", "passes", "evidence", "tried", "mend", "haproxy", "slot")
+    assert {tuple(step) for step in shown["steps"]} == {keys}
     assert "web/slot1 is" in shown["steps"][-1]["evidence"]
     assert (hostile.code, gone.code) == (0, 0)
-    assert '"80\\x1b[31m;\\n": it must be an integer' in hostile.stdout
+    assert '"80\\x1b[31m;\\n" → it must be an integer' in hostile.stdout
     assert "\x1b" not in hostile.stdout
-    assert "it is not running: start it" in gone.stdout
+    assert "not placed: it is not running → start it" in gone.stdout
     assert nobody.code == 1
-    assert "docker has no container nobody: see `docker ps -a`" in nobody.stderr
+    assert 'docker has no container "nobody": see `docker ps -a`' in nobody.stderr
 
 
 async def test_check(haproxy: HaproxyProcess, engine: ScriptedEngine) -> None:
-    """All is well: exit 0, and every part is named; a bad label makes it 1."""
-    good = await ask(haproxy, engine, "check", "--base-cfg", str(BASE_CFG))
+    """Without a daemon: exit 0, and every part is named; a bad label makes it 1."""
+    cfg = ("--base-cfg", str(BASE_CFG))
+    good, quiet = await asyncio.gather(
+        ask(haproxy, engine, "check", "--listen", f"127.0.0.1:{free_port()}", *cfg),
+        ask(haproxy, engine, "check", "--quiet", "--listen", "off", *cfg),
+    )
     engine.run("bad", labels={**WEB, "haproxy.port": "x"})
     bad = await ask(haproxy, engine, "check", "--json")
 
     assert (good.code, good.stderr) == (0, "")
     assert "FAIL" not in good.stdout
     for words in (
-        "docker: answers",
-        f"{haproxy.url}: haproxy {haproxy.version}",
-        "may change servers (level admin)",
-        "backend web: 64 slots, 64 free",
-        "default port 8000",
+        "ok   engine 20.10.24-scripted, API 1.41, 0 running containers",
+        f"ok   haproxy {haproxy.version}",
+        "ok   may change servers (level admin)",
+        "ok   64 slots, 64 free",
+        "backend web, default port 8000",
+        "no daemon answers there: nobody keeps the map",
     ):
         assert words in good.stdout
+    # 2.6 reuses connections of former tenants, which is worth a note.
+    assert quiet.stdout.count("\n") == (4 if haproxy.version == "2.6" else 0)
     assert bad.code == 1
     validator("check").validate(json.loads(bad.stdout))
     failed = [
         one for one in json.loads(bad.stdout)["findings"] if one["verdict"] == "FAIL"
     ]
-    assert [one["thing"] for one in failed] == ["container bad"]
+    assert [(one["thing"], one["code"]) for one in failed] == [
+        ("container bad", "container-label")
+    ]
     assert table(haproxy)["slot1"].address == "127.255.255.1"
 
 

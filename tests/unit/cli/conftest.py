@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.fakes.leftovers import leftovers_collected
 from tests.support.daemon import Done
 
 from reconciler.cli import main
+from reconciler.logs import ASKED
 
 
 Reconciler = Callable[..., Done]
@@ -27,6 +29,16 @@ def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("RECONCILER_HAPROXY", f"unix://{tmp_path}/no-haproxy.sock")
 
 
+@pytest.fixture(autouse=True)
+def nothing_said_of_questions() -> Iterator[None]:
+    """What -v sets up for one process does not speak in the next test, too."""
+    yield
+    asked = logging.getLogger(ASKED)
+    asked.handlers[:] = []
+    asked.propagate = True
+    asked.setLevel(logging.NOTSET)
+
+
 @pytest.fixture
 def reconciler(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -36,10 +48,12 @@ def reconciler(
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["reconciler", *arguments])
         capsys.readouterr()
-        with leftovers_collected(), pytest.raises(SystemExit) as ended:
-            main()
+        with leftovers_collected():
+            with pytest.raises(SystemExit) as ended:
+                main()
+            code = ended.value.code
+            del ended  # its frames hold the sockets that are to be collected
         shown = capsys.readouterr()
-        code = ended.value.code
         assert isinstance(code, int)
         return Done(code, shown.out, shown.err)
 

@@ -98,14 +98,16 @@ def test_json_of_nothing_is_still_json(
 
 def test_check_finds_what_is_broken(reconciler: Reconciler, tmp_path: Path) -> None:
     """Exit 1; a FAIL for the engine and for the HAProxy."""
-    done = reconciler("check", "--json")
+    done = reconciler("check", "--json", "--listen", "off")
 
     found = json.loads(done.stdout)["findings"]
     assert done.code == 1
-    assert [list(one) for one in found] == [["verdict", "thing", "text", "mend"]] * 2
-    assert [(one["verdict"], one["thing"]) for one in found] == [
-        ("FAIL", "docker"),
-        ("FAIL", f"unix://{tmp_path}/no-haproxy.sock"),
+    names = ["verdict", "thing", "text", "mend", "section", "code"]
+    assert [list(one) for one in found] == [names] * 3
+    assert [(one["verdict"], one["thing"], one["code"]) for one in found] == [
+        ("FAIL", "docker", "docker-absent"),
+        ("FAIL", f"unix://{tmp_path}/no-haproxy.sock", "haproxy-absent"),
+        ("ok", "base.cfg", "base-cfg"),
     ]
 
 
@@ -116,7 +118,9 @@ def test_check_says_that_base_cfg_is_not_there(
     done = reconciler("check", "--base-cfg", str(tmp_path / "absent.cfg"))
 
     assert done.code == 1
-    assert done.stdout.startswith("FAIL settings: base-cfg ")
+    assert done.stdout.startswith('settings\n  FAIL --base-cfg: base-cfg "')
+    assert "correct --base-cfg or RECONCILER_BASE_CFG" in done.stdout
+    assert "docker-absent" in reconciler("check", "--json").stdout
 
 
 def test_one_haproxy_of_two_is_dead(reconciler: Reconciler, tmp_path: Path) -> None:

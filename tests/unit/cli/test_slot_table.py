@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from rich.cells import cell_len
-from tests.support.snapshots import assert_snapshot
+from tests.support.snapshots import require_snapshot
 from tests.unit.cli.maps import (
     HOSTILE,
     IPV6,
@@ -32,7 +30,6 @@ from reconciler.core.model import Unplaced
 from reconciler.core.view import SlotRow
 
 
-SNAPSHOTS = Path(__file__).parent / "snapshots"
 USUAL, ALL, WIDE = Choice(), Choice(with_free=True), Choice(is_wide=True)
 NOBODY: list[tuple[str, Unplaced]] = []
 TWO = [
@@ -89,7 +86,8 @@ def test_a_view(
     width: int | None,
 ) -> None:
     """It looks as it did when somebody last read its snapshot."""
-    assert_snapshot(SNAPSHOTS, name, "\n".join(shown(rows, unplaced, choice, width)))
+    text = "\n".join(shown(rows, unplaced, choice, width))
+    require_snapshot(f"slots-{name}", f"{text}\n")
 
 
 def test_colours() -> None:
@@ -97,7 +95,7 @@ def test_colours() -> None:
     lines = map_lines(MIXED, WAITING[:1], ALL, width=None)
     text = "\n".join(styled(line, has_colours=True) for line in lines)
 
-    assert_snapshot(SNAPSHOTS, "colours", text)
+    require_snapshot("slots-colours", text.replace("\x1b", "␛") + "\n")
 
 
 @pytest.mark.parametrize("width", [20, 33, 40, 60, 79, 80, 100, 132, 200])

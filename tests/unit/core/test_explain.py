@@ -8,10 +8,12 @@ import pytest
 from tests.fakes.containers import container, free_slot, observed, static_server
 
 from reconciler.core.desired import claims_of, desired_from
-from reconciler.core.explain import ProxyPart, Step, explained
+from reconciler.core.explain import explained, is_placed, verdict
+from reconciler.core.homes import ProxyPart
 from reconciler.core.model import AdminState, Attachment, Container, Health, Server
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules, plan
+from reconciler.core.tried import Step
 
 
 ANYWHERE = Context()
@@ -192,3 +194,110 @@ def test_every_backend_and_haproxy_is_explained() -> None:
         "port in web",
     ]
     assert rules.count("slot in unix:///a") == 4
+
+
+def test_the_verdict_of_who_is_placed() -> None:
+    """Where, in which HAProxy, and how the slot is."""
+    steps = explained(container(), ANYWHERE, [part(HOME, containers=[container()])])
+
+    assert is_placed(steps)
+    assert verdict(steps) == "placed: web/slot1 is ready, weight 1 (unix:///a)"
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (
+            container(is_paused=True),
+            "not placed: it is paused → unpause it",
+        ),
+        (
+            container(tcp_ports=(), labels={"haproxy.weight": "x"}),
+            (
+                "not placed: its port is not clear (exposed TCP ports: none) → give label "
+                "haproxy.port, or the backend's default by --backend-port web=PORT or "
+                "--base-cfg (and 1 more below)"
+            ),
+        ),
+        (
+            container(is_running=False, networks=[], tcp_ports=()),
+            "not placed: it is not running → start it",
+        ),
+    ],
+)
+def test_the_verdict_of_who_is_not_placed(one: Container, words: str) -> None:
+    """The first rule that keeps it out, the mend, and how many more there are."""
+    steps = explained(one, ANYWHERE, [part(HOME)])
+
+    assert not is_placed(steps)
+    assert verdict(steps) == words
+
+
+def test_without_any_haproxy_nothing_is_claimed() -> None:
+    """All rules pass, and yet nobody knows where the container is."""
+    steps = explained(container(), ANYWHERE, [])
+
+    assert not is_placed(steps)
+    assert verdict(steps).startswith("not known: no haproxy could be read")
+
+
+def test_placed_in_one_haproxy_and_not_in_another() -> None:
+    """Both are told, and what keeps it out of the other."""
+    one = container()
+    full = dataclasses.replace(
+        part(
+            dataclasses.replace(HOME, address="10.0.0.9"),
+            containers=[container(9), one],
+        ),
+        name="unix:///b",
+    )
+
+    told = verdict(explained(one, ANYWHERE, [part(HOME, containers=[one]), full]))
+
+    assert told.startswith(
+        "placed: web/slot1 is ready, weight 1 (unix:///a); not placed"
+    )
+    assert "in unix:///b: " in told
+
+
+def test_a_backend_that_another_haproxy_has_is_no_fault() -> None:
+    """One HAProxy may lack a backend that the other has."""
+    one = container()
+    lacks = dataclasses.replace(part(static_server(backend="x")), name="unix:///b")
+
+    steps = explained(one, ANYWHERE, [part(HOME, containers=[one]), lacks])
+
+    assert is_placed(steps)
+    assert (
+        steps[-1].evidence
+        == "it has no backend web with slots, and another haproxy has"
+    )
+    assert "unix:///b" not in verdict(steps)
+
+
+def test_who_is_not_placed_yet_learns_which_slot_it_gets() -> None:
+    """The slot that the next pass has for it."""
+    one = container()
+
+    [*_, last] = explained(one, ANYWHERE, [part(free_slot(1), containers=[one])])
+
+    assert last.why == "it has no slot yet, the next pass gives it web/slot1"
+    assert last.mend == "is the daemon running?"
+
+
+def test_what_was_tried_is_told_down_to_the_slots() -> None:
+    """How many slots there are, whether one is its own, and which may be had."""
+    old, young = container(9), container(10)
+    other = dataclasses.replace(HOME, address="10.0.0.9")
+
+    step = explained(young, ANYWHERE, [part(other, containers=[old, young])])[-1]
+
+    assert [(one.rule, one.outcome) for one in step.tried] == [
+        ("backend web", "1 slots: 1 ready"),
+        ("a slot with 10.0.0.10 port 8000", "none"),
+        ("a free slot", "none"),
+        (
+            "a slot whose tenant is out of rotation",
+            "none (0 held by an operator are not counted)",
+        ),
+    ]

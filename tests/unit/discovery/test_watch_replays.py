@@ -111,6 +111,21 @@ async def test_a_replay_of_earlier_lives_does_not_take_a_stop_back(
         assert _flags(sink, one)[seen:] == []
 
 
+async def test_only_news_is_heard_for_the_metrics(scripted: ScriptedEngine) -> None:
+    """A replay would count again, at each subscription, what has been counted."""
+    one = scripted.run("web-1", labels=WEB, stop_timeout=60)
+    scripted.events.forget()
+    _emit_ago(scripted, one, (90, "kill"), (89, "die"), (88, "start"))
+    async with watching(scripted.url) as sink:
+        await sink.until(lambda: sink.lists >= 1, "a list")
+        await _turned(scripted, sink)
+        replayed = {"kill", "die"} & set(sink.heard_actions)
+        scripted.kill(one)
+        await sink.until(lambda: "die" in sink.heard_actions, "its end")
+
+        assert replayed == set()
+
+
 async def test_a_death_that_is_replayed_does_not_put_it_back_before_it_is_removed(
     scripted: ScriptedEngine,
 ) -> None:

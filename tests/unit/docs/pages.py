@@ -43,6 +43,18 @@ def table(text: str, first_column: str) -> list[list[str]]:
     return rows
 
 
+def rows(text: str, first_column: str) -> list[list[str]]:
+    """Return the bodies of all tables whose first column has this title, as one."""
+    found, is_inside = [], False
+    for line in text.splitlines():
+        cells = _cells(line)
+        is_inside = bool(cells) and (is_inside or cells[0] == first_column)
+        if is_inside and cells[0] not in {first_column, "---"}:
+            found.append(cells)
+    assert found, f"no table {first_column!r}"
+    return found
+
+
 def _cells(line: str) -> list[str]:
     if not line.startswith("|"):
         return []
@@ -69,3 +81,8 @@ def block(text: str, language: str) -> str:
     found = re.search(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert found is not None, f"no {language} block"
     return found[1]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return every fenced block in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)

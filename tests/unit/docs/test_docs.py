@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 import pytest
+from tests.fakes.containers import container, free_slot
 from tests.unit.docs import pages
 
 from reconciler import metrics
 from reconciler.cli import cli, exits
+from reconciler.cli.explain import container_json, slot_json
 from reconciler.cli.options import KEYS, with_settings
 from reconciler.cli.plan import change_json
 from reconciler.core import placement
@@ -24,8 +26,10 @@ from reconciler.core.model import (
     Tenant,
     Unplaced,
 )
-from reconciler.core.view import STATES, SlotRow, unplaced_row
-from reconciler.doctor import Finding, Verdict
+from reconciler.core.slot_story import SlotPart
+from reconciler.core.tried import Step, Tried
+from reconciler.core.view import STATES, Reading, SlotRow, unplaced_row
+from reconciler.doctor import Code, Finding, Verdict
 from reconciler.journal import NEWS, Entry
 
 
@@ -72,7 +76,7 @@ def test_an_option_has_its_variable_key_and_default(flag: str) -> None:
 
 def _defaults(option: click.Option) -> list[str]:
     default = option.to_info_dict()["default"]
-    if default is None:
+    if default is None or option.is_flag:
         return []
     return [str(one) for one in (default if option.multiple else [default])]
 
@@ -165,6 +169,25 @@ def test_the_json_of_plan_has_the_documented_form() -> None:
     assert list(example) == ["converged", "changes", "unplaced"]
 
 
+def test_the_json_of_explain_has_the_documented_form() -> None:
+    """A step, a container and a slot have the fields of the examples, in their order."""
+    part = pages.section(pages.section(CONFIGURATION, "JSON"), "explain")
+    example = _example("explain")
+    slot = json.loads(pages.block(part.partition("Of a slot")[2], "json"))["slots"][0]
+    free = SlotPart(
+        haproxy="h",
+        server=free_slot(1),
+        tenant=None,
+        endpoint=None,
+        reading=Reading(),
+    )
+
+    assert [field.name for field in fields(Step)] == list(example["steps"][0])
+    assert [f.name for f in fields(Tried)] == list(example["steps"][0]["tried"][0])
+    assert list(container_json(container(), [])) == list(example)
+    assert list(slot_json(free)) == list(slot)
+
+
 def test_the_json_of_events_has_the_documented_form() -> None:
     """An entry has the fields of the example, in its order, and every kind is explained."""
     part = pages.section(pages.section(CONFIGURATION, "JSON"), "events")
@@ -180,6 +203,17 @@ def test_the_json_of_check_has_the_documented_form() -> None:
 
     assert [f.name for f in fields(Finding)] == list(example["findings"][0])
     assert {one.value for one in Verdict} <= set(pages.codes(pages.prose(part)))
+
+
+def test_every_code_of_check_is_documented() -> None:
+    """The tables of docs/check.md have each code once, with its verdict and its mend."""
+    rows = pages.rows(pages.text_of("docs/check.md"), "code")
+    documented = {pages.codes(row[0])[0]: pages.codes(row[1])[0] for row in rows}
+    mended = {pages.codes(row[0])[0] for row in rows if row[3]}
+
+    assert len(rows) == len(documented)
+    assert documented == {code.text: code.verdict.value for code in Code}
+    assert mended == {code.text for code in Code if code.verdict is not Verdict.OK}
 
 
 def test_every_word_of_the_json_is_documented() -> None:

@@ -67,7 +67,7 @@ def test_the_architecture_names_every_module() -> None:
     layers = pages.section(ARCHITECTURE, "Layers")
     rows = re.findall(r"^\|(.+?)\|", layers, re.MULTILINE)
     named = {word for row in rows for word in pages.codes(row)}
-    named |= {word for word in pages.codes(layers) if word.startswith("web.")}
+    named |= {w for w in pages.codes(layers) if w.startswith(("web.", "metrics."))}
 
     assert _modules() == named
 
@@ -116,18 +116,3 @@ def test_the_decisions_are_listed() -> None:
         real.append([str(number), f"[{title}]({page.name})"])
 
     assert real == rows
-
-
-def test_the_targets_that_are_named_exist() -> None:
-    """Every `make` target that a document names is in the Makefile."""
-    makefile = pages.text_of("Makefile")
-    targets = set(re.findall(r"^([a-z0-9]+):", makefile, re.MULTILINE))
-    named = {
-        target
-        for page in PAGES
-        for target in re.findall(
-            r"(?:`|^)make ([a-z0-9]+)", page.read_text(encoding="utf-8"), re.MULTILINE
-        )
-    }
-
-    assert named <= targets

@@ -21,7 +21,9 @@ from tests.support.haproxy_process import free_ports
 from reconciler.core.model import SetAddress
 from reconciler.errors import ConfigError
 from reconciler.logs import configure_logging
-from reconciler.web import application, map_of, readiness, serve
+from reconciler.web import application, readiness, serve
+from reconciler.web.slots import map_text
+from reconciler.web.statistics import Statistics
 from reconciler.web.stream import MOST_STREAMS
 
 
@@ -229,7 +231,8 @@ async def test_what_is_served(url: str) -> None:
                     assert answer.content_type == "text/plain"
                     assert "reconciler_slots{" in await answer.text()
                 async with client.get("/api/slots") as answer:
-                    assert await answer.json() == map_of(loop.controller)
+                    shown = await answer.json()
+                    assert shown["slots"][0]["container"] == ONE.name
                 async with client.get("/") as answer:
                     assert answer.status == 200
                 async with client.post("/api/slots") as answer:
@@ -318,6 +321,25 @@ async def test_an_open_stream_does_not_hold_up_the_end(url: str) -> None:
                 assert b"data" not in await answer.content.read()
 
 
+async def test_streams_and_entries_are_told_to_prometheus(url: str) -> None:
+    """How many read along now, and how much there has been to read."""
+    async with looping(FakeProxy()) as loop, serving(loop, url) as client:
+        await loop.reporter.until_passes(1)
+        told = []
+        async with client.get("/api/events", headers=STREAM) as stream:
+            await stream.content.readline()
+            async with client.get("/metrics") as answer:
+                told.append(await answer.text())
+        loop.start(ONE)
+        await loop.reporter.until_passes(2)
+        async with client.get("/metrics") as answer:
+            told.append(await answer.text())
+
+    assert "\nreconciler_streams 1.0\n" in told[0]
+    assert "\nreconciler_journal_entries_total 2.0\n" in told[0]
+    assert "\nreconciler_journal_entries_total 3.0\n" in told[1]
+
+
 async def test_streams_are_bounded(url: str) -> None:
     """One too many is turned away, and there is room again when one has gone."""
     async with looping(FakeProxy()) as loop, serving(loop, url) as client:
@@ -368,10 +390,10 @@ async def test_a_port_that_is_taken(url: str) -> None:
 
 
 async def test_the_slot_map_of_the_daemon() -> None:
-    """Slots with their tenants, and who has none, without asking HAProxy."""
+    """Slots with their tenants, and who has none; without statistics, where none are."""
     async with looping(FakeProxy(slots=2), containers=(ONE, BAD)) as loop:
         await loop.reporter.until_passes(1)
-        shown = map_of(loop.controller)
+        shown = json.loads(await map_text(loop.controller, Statistics()))
 
     assert [
         (row["slot"], row["state"], row["container"], row["address"], row["sessions"])

@@ -1,0 +1,140 @@
+"""base.cfg: the runtime socket in the ``global`` section."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from reconciler.core.cfg_sections import Line
+from reconciler.doctor.finding import Code, Pitfall
+
+
+_FEWEST_CONNECTIONS = 4
+"""The daemon's, that of two commands, and the next daemon's while it is replaced."""
+_SHORTEST_SECONDS = 3.0
+"""The daemon asks every second; a session that ends sooner than this ends under it."""
+_OTHERS_MAY_WRITE = 0o002
+_TCP = re.compile(r"(?:ipv4@|ipv6@)?(?P<host>[^/@]*):(?P<port>[^/@:]+)")
+_LOOPBACK = re.compile(r"127\..*|\[?::1\]?|localhost", re.ASCII)
+_DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d)?", re.ASCII)
+_UNIT_SECONDS = {
+    "us": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
+
+
+def of_global(lines: Iterable[Line]) -> Iterator[tuple[int, Pitfall]]:
+    """Yield what is wrong, with the line's number. ``lines`` are of all global sections."""
+    lines = list(lines)
+    sockets = [
+        line
+        for line in lines
+        if line.starts("stats", "socket") and len(line.words) > len(("stats", "socket"))
+    ]
+    yield from _level(lines, sockets)
+    for line in sockets:
+        yield from _mode(line)
+        yield from _tcp(line)
+    yield from _limits(lines)
+
+
+def _level(lines: list[Line], sockets: list[Line]) -> Iterator[tuple[int, Pitfall]]:
+    if any(_value(line, "level") == "admin" for line in sockets):
+        return
+    at = sockets[0].number if sockets else lines[0].number if lines else 1
+    said = "its `stats socket` line has" if sockets else "there is"
+    yield (
+        at,
+        Pitfall(
+            Code.STATS_SOCKET_LEVEL,
+            f"{said} no level admin: with less no slot can be changed",
+            "write `stats socket /run/haproxy/admin.sock mode 660 level admin` in `global`",
+        ),
+    )
+
+
+def _mode(line: Line) -> Iterator[tuple[int, Pitfall]]:
+    place = line.words[2]
+    if _TCP.fullmatch(place) or place.startswith(("fd@", "abns@")):
+        return
+    mode = _value(line, "mode")
+    try:
+        is_open = mode is not None and int(mode, 8) & _OTHERS_MAY_WRITE
+    except ValueError:
+        return  # HAProxy will complain, not we
+    if mode is None:
+        yield (
+            line.number,
+            Pitfall(
+                Code.STATS_SOCKET_MODE,
+                f"{place} has no `mode`: who may open it depends on the umask",
+                "write `mode 660` on the line: its owner and its group, and nobody else",
+            ),
+        )
+    elif is_open:
+        yield (
+            line.number,
+            Pitfall(
+                Code.STATS_SOCKET_MODE,
+                f"`mode {mode}`: every user of the machine may change HAProxy",
+                "write `mode 660` on the line: its owner and its group, and nobody else",
+            ),
+        )
+
+
+def _tcp(line: Line) -> Iterator[tuple[int, Pitfall]]:
+    place = _TCP.fullmatch(line.words[2])
+    if place is not None and not _LOOPBACK.fullmatch(place["host"]):
+        yield (
+            line.number,
+            Pitfall(
+                Code.STATS_SOCKET_TCP,
+                f"{line.words[2]} has no password, and others reach it: whoever does may "
+                "change HAProxy",
+                f"write `stats socket ipv4@127.0.0.1:{place['port']}` or the path of a unix "
+                "socket; between containers, a network that is theirs alone",
+            ),
+        )
+
+
+def _limits(lines: list[Line]) -> Iterator[tuple[int, Pitfall]]:
+    for line in lines:
+        value = line.words[2] if len(line.words) > len(("stats", "KEY")) else ""
+        if line.starts("stats", "maxconn") and value.isdecimal():
+            if int(value) < _FEWEST_CONNECTIONS:
+                yield (
+                    line.number,
+                    Pitfall(
+                        Code.STATS_MAXCONN,
+                        f"`stats maxconn {value}`: the daemon keeps one connection and each "
+                        "command takes one; whoever comes too late waits without a word",
+                        "write `stats maxconn 20` (the default is 10)",
+                    ),
+                )
+        elif line.starts("stats", "timeout"):
+            found = _DURATION.fullmatch(value)
+            seconds = 1e9
+            if found is not None:
+                seconds = int(found[1]) * _UNIT_SECONDS[found[2] or "ms"]
+            if seconds < _SHORTEST_SECONDS:
+                yield (
+                    line.number,
+                    Pitfall(
+                        Code.STATS_TIMEOUT,
+                        f"`stats timeout {value}`: HAProxy ends the daemon's session between "
+                        "two of its questions, again and again",
+                        "write `stats timeout 1h`, or leave the line out (10 s)",
+                    ),
+                )
+
+
+def _value(line: Line, keyword: str) -> str | None:
+    """Return the word after a keyword, None where it is not there."""
+    words = line.words
+    if keyword not in words[3:-1]:
+        return None
+    return words[words.index(keyword, 3) + 1]

@@ -1,0 +1,53 @@
+"""Whether all is well: the details behind ``/readyz``, and the page's head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reconciler.controller import Controller
+from reconciler.worker import WorkerStatus
+
+
+def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
+    """Return whether every HAProxy is reached and converged, and the details.
+
+    Too few slots do not make us unready (restarting us would mend nothing), but are told.
+    """
+    workers = controller.workers
+    is_ready = controller.is_informed and all(
+        worker.is_reached and worker.has_converged for worker in workers
+    )
+    detail = {
+        "ready": is_ready,
+        "docker": docker_status(controller),
+        "haproxy": [
+            {
+                "haproxy": worker.name,
+                **haproxy_status(worker),
+                "unplaced": len(worker.all_unplaced()),
+                "generation": worker.generation,
+                "error": worker.error,
+            }
+            for worker in workers
+        ],
+    }
+    return is_ready, detail
+
+
+def docker_status(controller: Controller) -> dict[str, Any]:
+    """Return whether Docker was read, and is followed now."""
+    return {
+        "read": controller.is_informed,
+        "followed": controller.engine_error is None,
+        "error": controller.engine_error,
+    }
+
+
+def haproxy_status(worker: WorkerStatus) -> dict[str, Any]:
+    """Return whether a HAProxy answers, has what it should, and which process it is."""
+    return {
+        "reached": worker.is_reached,
+        "converged": worker.has_converged,
+        "version": worker.process.version if worker.process else None,
+        "pid": worker.process.pid if worker.process else None,
+    }

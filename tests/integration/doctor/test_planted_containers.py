@@ -1,0 +1,187 @@
+"""Containers with no place, planted in a scripted engine before a real HAProxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from tests.integration.daemon.conftest import WEB
+from tests.integration.doctor.planting import codes, settings_for, the, troubles
+from tests.scripted_engine import ScriptedEngine
+from tests.scripted_engine.model import Options
+from tests.support.haproxy_process import BASE_CFG, HaproxyProcess, haproxy_process
+
+from reconciler.doctor import Code
+
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bad:
+    """A container as it was started, what is found, and how it is started rightly."""
+
+    code: Code
+    options: Options
+    text: str
+    mend: str
+    mended: Options = field(default_factory=Options)
+
+
+def labelled(**labels: str) -> Options:
+    """Return options of a container of service web with labels ``haproxy.…``."""
+    more = {f"haproxy.{key}": value for key, value in labels.items()}
+    return {"labels": {**WEB, **more}}
+
+
+PLAIN: Options = {"labels": WEB}
+TWO_NETWORKS: Options = {"networks": {"front": "127.10.9.1", "back": "127.10.9.2"}}
+ROWS = {
+    "bad-label": Bad(
+        code=Code.CONTAINER_LABEL,
+        options=labelled(port="80;quit"),
+        text='label "haproxy.port" is "80;quit": it must be an integer',
+        mend="`docker compose up -d`",
+    ),
+    "unknown-label": Bad(
+        code=Code.CONTAINER_LABEL_UNKNOWN,
+        options=labelled(prot="80"),
+        text='label "haproxy.prot" means nothing here',
+        mend="did you mean `haproxy.port`?",
+    ),
+    "unknown-backend": Bad(
+        code=Code.CONTAINER_BACKEND,
+        options=labelled(backend="wbe"),
+        text='no backend "wbe" with slots',
+        mend="did you mean `haproxy.backend: web`?",
+    ),
+    "no-such-backend": Bad(
+        code=Code.CONTAINER_BACKEND,
+        options=labelled(backend="shop"),
+        text='no backend "shop" with slots',
+        mend="name one of the backends that have slots: echo, web",
+    ),
+    "no-port": Bad(
+        code=Code.CONTAINER_PORT,
+        options={**PLAIN, "ports": []},
+        text="its port is not clear (exposed TCP ports: none)",
+        mend='write label `haproxy.port:` with "PORT"',
+        mended={**labelled(port="8000"), "ports": []},
+    ),
+    "several-ports": Bad(
+        code=Code.CONTAINER_PORT,
+        options={**PLAIN, "ports": [80, 443]},
+        text="its port is not clear (exposed TCP ports: 80, 443)",
+        mend='write label `haproxy.port:` with "80" or "443"',
+        mended={**labelled(port="80"), "ports": [80, 443]},
+    ),
+    "several-networks": Bad(
+        code=Code.CONTAINER_ADDRESS,
+        options={**PLAIN, **TWO_NETWORKS},
+        text="it is on several (back, front)",
+        mend="write label `haproxy.network: back` or `haproxy.network: front`",
+        mended={**labelled(network="front"), **TWO_NETWORKS},
+    ),
+    "host-network": Bad(
+        code=Code.CONTAINER_ADDRESS,
+        options={**PLAIN, "networks": {"host": ""}, "network_mode": "host"},
+        text="it has no address of its own",
+        mend='write label `haproxy.address: "ADDRESS"`',
+        mended={
+            **labelled(address="127.10.9.3"),
+            "networks": {"host": ""},
+            "network_mode": "host",
+        },
+    ),
+    "disabled": Bad(
+        code=Code.CONTAINER_DISABLED,
+        options=labelled(enable="no"),
+        text="label haproxy.enable keeps it out",
+        mend='remove label `haproxy.enable: "no"`',
+    ),
+    "starting": Bad(
+        code=Code.CONTAINER_WAITS,
+        options={**PLAIN, "health": "starting"},
+        text="its HEALTHCHECK has not passed yet",
+        mend="`reconciler explain bad-1`",
+    ),
+    "unhealthy": Bad(
+        code=Code.CONTAINER_UNHEALTHY,
+        options={**PLAIN, "health": "unhealthy"},
+        text="HEALTHCHECK calls it unhealthy",
+        mend="`docker inspect --format '{{json .State.Health}}' bad-1`",
+        mended={**PLAIN, "health": "healthy"},
+    ),
+}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+async def test_a_container_with_no_place(
+    haproxy3: HaproxyProcess, engine: ScriptedEngine, row: Bad
+) -> None:
+    """It is named with the reason and the label to write; started so, all is well."""
+    settings = settings_for(haproxy3.url, engine=engine)
+    engine.run("bad-1", **row.options)
+    found = await troubles(settings)
+    engine.remove("bad-1")
+    engine.run("good-1", **(row.mended or PLAIN))
+    after = await troubles(settings)
+
+    one = the(row.code, found)
+    assert one.thing == "container bad-1"
+    assert row.text in one.text
+    assert row.mend in one.mend
+    assert codes(found) == {row.code.text}
+    assert after == []
+
+
+async def test_two_containers_at_one_address(
+    haproxy3: HaproxyProcess, engine: ScriptedEngine
+) -> None:
+    """The younger one has no slot."""
+    options = labelled(address="127.10.9.3")
+    engine.run("web-1", **options)
+    engine.jump_clock(5)
+    engine.run("web-2", **options)
+
+    found = await troubles(settings_for(haproxy3.url, engine=engine))
+
+    one = the(Code.CONTAINER_DUPLICATE, found)
+    assert one.thing == "container web-2"
+    assert "container web-1 has the same address and port" in one.text
+    assert "give one of the two another port" in one.mend
+
+
+async def test_a_health_check_that_never_passes(
+    haproxy3: HaproxyProcess, engine: ScriptedEngine
+) -> None:
+    """After two minutes of starting it is no longer only a note."""
+    engine.run("web-1", labels=WEB, health="starting")
+    engine.jump_clock(600)
+
+    found = await troubles(settings_for(haproxy3.url, engine=engine))
+
+    one = the(Code.CONTAINER_STARTING_LONG, found)
+    assert "its HEALTHCHECK has not passed in 10 min" in one.text
+    assert "docker inspect" in one.mend
+
+
+async def test_a_network_that_haproxy_is_not_on(engine: ScriptedEngine) -> None:
+    """HAProxy's own container is known by its node name: its networks are what counts."""
+    haproxy_container = engine.run("haproxy-1", networks={"front": "127.10.9.1"})
+    engine.run("web-1", labels=WEB, networks={"back": "127.10.9.2"})
+    engine.run("web-2", labels=WEB, networks={"front": "127.10.9.3"})
+    node = f"node {haproxy_container.id[:12]}\n    stats timeout 1h"
+    text = BASE_CFG.read_text().replace("stats timeout 1h", node)
+    with haproxy_process("3.0", config=text) as haproxy:
+        settings = settings_for(haproxy.url, engine=engine)
+        found = await troubles(settings)
+        engine.connect(haproxy_container, "back")
+        after = await troubles(settings)
+
+    one = the(Code.NETWORK_NOT_SHARED, found)
+    assert one.thing == "container web-1"
+    assert "is on network back, and HAProxy is on front" in one.text
+    assert "`networks: [front]`" in one.mend
+    assert codes(found) == {Code.NETWORK_NOT_SHARED.text}
+    assert after == []

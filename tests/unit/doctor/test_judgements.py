@@ -1,0 +1,221 @@
+"""What no test can plant for real, judged from evidence that was made up."""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+from pathlib import Path
+
+import pytest
+from tests.fakes.containers import observed, process, tables
+
+from reconciler import __version__
+from reconciler.config import Settings
+from reconciler.core.cfg_sections import sections
+from reconciler.core.claims import ClaimTable
+from reconciler.core.model import Process
+from reconciler.core.placement import Context
+from reconciler.doctor import Code, Finding, Verdict
+from reconciler.doctor.checks import judged
+from reconciler.doctor.evidence import (
+    DaemonReading,
+    DockerReading,
+    Evidence,
+    ProxyReading,
+    SocketFile,
+)
+from reconciler.doctor.finding import found
+from reconciler.doctor.probes import path_of, socket_file
+from reconciler.errors import ConnectError, RuntimeSocketError
+from reconciler.inquiry import ProxyWorld, World
+
+
+URL = "unix:///run/haproxy/admin.sock"
+SETTINGS = Settings(haproxy=(URL,), base_cfg=Path("base.cfg"))
+DOCKER = DockerReading(name="unix:///d.sock", version="27.0.1", api_version="1.46")
+DAEMON = DaemonReading(
+    place="http://127.0.0.1:9700",
+    is_there=True,
+    version=__version__,
+    is_ready=True,
+    haproxies=(URL,),
+)
+
+
+def proxy(process_: Process | None = None) -> ProxyReading:
+    """Return a HAProxy with four free slots in backend web."""
+    seen = observed(tables(4))
+    if process_ is not None:
+        seen = dataclasses.replace(seen, process=process_)
+    return ProxyReading(world=ProxyWorld(name=URL, observed=seen))
+
+
+def unread(error: RuntimeSocketError) -> ProxyReading:
+    """Return a HAProxy that was not read."""
+    return ProxyReading(world=ProxyWorld(name=URL, error=error))
+
+
+def evidence(one: ProxyReading | None = None, text: str | None = None) -> Evidence:
+    """Return evidence of which nothing is wrong."""
+    one = one or proxy()
+    world = World(
+        settings=SETTINGS, claims=ClaimTable(Context()), proxies=(one.world,), now=0.0
+    )
+    return Evidence(
+        settings=SETTINGS if text else dataclasses.replace(SETTINGS, base_cfg=None),
+        world=world,
+        docker=DOCKER,
+        proxies=(one,),
+        base_cfg=text,
+        sections=tuple(sections(text or "")),
+        daemon=DAEMON,
+    )
+
+
+FINE = evidence()
+CHECKED = """
+global
+    stats socket /run/haproxy/admin.sock mode 660 level admin
+defaults
+    option redispatch 1
+backend web
+    server-template slot 1-4 127.255.255.1:8000 check disabled
+"""
+NEW = proxy(process(version="3.2.1"))
+
+
+def docker(**changes: object) -> Evidence:
+    """Return evidence with another reading of Docker."""
+    return dataclasses.replace(FINE, docker=dataclasses.replace(DOCKER, **changes))  # type: ignore[arg-type] # by name
+
+
+def daemon(**changes: object) -> Evidence:
+    """Return evidence with another reading of the daemon."""
+    return dataclasses.replace(FINE, daemon=dataclasses.replace(DAEMON, **changes))  # type: ignore[arg-type] # by name
+
+
+ROWS = {
+    Code.OWN_CONTAINER_UNKNOWN: (
+        dataclasses.replace(FINE, own_id="a" * 64),
+        "give `--network NAME` and `--project NAME`",
+    ),
+    Code.DOCKER_OLD: (docker(api_version="1.30"), "API 1.41 (Docker 20.10)"),
+    Code.SOCKET_MOUNTED: (
+        docker(socket=SocketFile(path="/run/d.sock", is_mounted=True)),
+        "mount its folder instead of the file, as `HOST_FOLDER:/run`",
+    ),
+    Code.HAPROXY_STOPPING: (
+        evidence(unread(ConnectError("the worker behind it (pid 7) is stopping"))),
+        "start HAProxy again",
+    ),
+    Code.HAPROXY_ERROR: (
+        evidence(unread(ConnectError("cannot open tcp://x:1: no such host"))),
+        "correct --haproxy",
+    ),
+    Code.HAPROXY_OLD: (
+        evidence(proxy(process(version="2.4.30"))),
+        "2.6 is the oldest release",
+    ),
+    Code.HAPROXY_NBPROC: (
+        evidence(dataclasses.replace(proxy(), values={"Nbproc": "4"})),
+        "write `nbproc 1`",
+    ),
+    Code.TEMPLATE_INIT_STATE: (evidence(NEW, CHECKED), "add `init-state down`"),
+    Code.DAEMON_VERSION: (daemon(version="0.0.1"), "restart the daemon"),
+    Code.BASE_CFG_UNREADABLE: (
+        dataclasses.replace(FINE, base_cfg_error='base-cfg "x" cannot be read'),
+        "correct --base-cfg or RECONCILER_BASE_CFG",
+    ),
+}
+
+
+def troubles(judged_: list[Finding]) -> list[Finding]:
+    """Return the findings that are not ok."""
+    return [one for one in judged_ if one.verdict is not Verdict.OK]
+
+
+def test_evidence_of_which_nothing_is_wrong() -> None:
+    """Each section says that it is fine."""
+    found_ = judged(FINE)
+
+    assert troubles(found_) == []
+    assert list(dict.fromkeys(one.section for one in found_)) == [
+        "settings",
+        "docker",
+        f"haproxy {URL}",
+        "backend web",
+        "base.cfg",
+        "containers",
+        "daemon",
+    ]
+
+
+@pytest.mark.parametrize("code", ROWS, ids=lambda code: code.text)
+def test_a_judgement(code: Code) -> None:
+    """The evidence gives this finding, with its verdict and its mend."""
+    made_up, mend = ROWS[code]
+
+    one = next(one for one in judged(made_up) if one.code == code.text)
+
+    assert one.verdict is code.verdict
+    assert mend in one.mend
+
+
+def test_init_state_where_haproxy_has_no_such_word() -> None:
+    """Before 3.1, or with it on the line, there is nothing to add."""
+    with_word = CHECKED.replace("disabled", "disabled init-state down")
+
+    assert troubles(judged(evidence(proxy(), CHECKED))) == []
+    assert troubles(judged(evidence(NEW, with_word))) == []
+
+
+def test_every_kind_of_finding_is_planted_somewhere() -> None:
+    """No code without a test that makes it appear."""
+    tests = Path(__file__).parents[2]
+    text = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("unit/doctor", "integration/doctor")
+        for path in (tests / folder).glob("test_*.py")
+    )
+
+    bad = [code for code in Code if code.verdict is not Verdict.OK]
+    assert [code.text for code in bad if f"Code.{code.name}" not in text] == []
+    assert len({code.text for code in Code}) == len(Code)
+
+
+def test_hostile_names_cannot_move_the_cursor() -> None:
+    """Control characters of foreign text come out escaped."""
+    one = found(Code.CONTAINERS, "a\x1b[2Jb", "c\nd", "e\u202ef", section="g\r")
+
+    assert (one.thing, one.text) == ("a\\x1b[2Jb", "c\\nd")
+    assert (one.mend, one.section) == ("e\\u202ef", "g\\r")
+
+
+def test_a_mounted_socket_is_told_from_a_mounted_folder(tmp_path: Path) -> None:
+    """Only the socket's own mount point counts; opening it tells who listens."""
+    path, mounts = tmp_path / "d.sock", tmp_path / "mountinfo"
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+        one.listen()
+        mounts.write_text(f"1 2 0:3 / {tmp_path} rw - tmpfs tmpfs rw\n")
+        by_folder = socket_file(str(path), mounts)
+        mounts.write_text(f"1 2 0:3 /d.sock {path} rw - tmpfs tmpfs rw\n")
+        by_file = socket_file(str(path), mounts)
+
+    assert (by_folder.is_mounted, by_file.is_mounted) == (False, True)
+    assert by_folder.error is None
+    assert by_folder.group == path.stat().st_gid
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("unix:///var/run/docker.sock", "/var/run/docker.sock"),
+        ("unix://var/run/docker.sock", "/var/run/docker.sock"),
+        ("tcp://proxy:2375", None),
+        ("https://proxy:2376", None),
+    ],
+)
+def test_where_an_engines_socket_is(name: str, path: str | None) -> None:
+    """A path for a unix socket, in docker-py's spellings."""
+    assert path_of(name) == path

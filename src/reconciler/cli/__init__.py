@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 changes pending (``plan``).
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from collections.abc import Mapping
 from typing import ClassVar
@@ -71,7 +70,9 @@ def cli(ctx: click.Context, version: bool, verbose: bool) -> None:  # noqa: FBT0
 
 
 def _versions() -> list[str]:
-    found = [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
+    from importlib import metadata  # noqa: PLC0415 - only --version pays for it
+
+    found = [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
     return [f"python {platform.python_version()}", *found]
 
 

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,14 @@ RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 SERVICES = ("haproxy", "reconciler", "web", "probe")
 
 
+PROCESS = ("Pid", "Start_time_sec")
+"""What tells a process in ``show info``: a restarted container has the same pid."""
+
+
+def _process(info: Mapping[str, str]) -> str:
+    return " started at ".join(info[key] for key in PROCESS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a run came to."""
@@ -49,7 +57,7 @@ class Outcome:
     def verdicts(self) -> list[tuple[str, bool]]:
         """Return each thing that has to be so, as a sentence, and whether it is."""
         lives = self.churn.vitals.lives
-        before, after = self.haproxy_before["Pid"], self.haproxy_after["Pid"]
+        before, after = _process(self.haproxy_before), _process(self.haproxy_after)
         wrong = self.churn.not_converged
         return [
             (
@@ -81,7 +89,7 @@ class Outcome:
             "total": total(self.tallies).figures(),
             "reconciler": self.churn.vitals.document(),
             "haproxy": {
-                name: {key: found[key] for key in ("Pid", "Uptime_sec")}
+                name: {key: found[key] for key in (*PROCESS, "Uptime_sec")}
                 for name, found in (
                     ("start", self.haproxy_before),
                     ("end", self.haproxy_after),

@@ -6,7 +6,10 @@ Pure: the time is handed in, in seconds on the worker's clock.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+
+from reconciler.core.model import ServerRef
 
 
 BUSY_PAUSE_SECONDS = 0.05
@@ -16,7 +19,7 @@ first. Doubles while nothing changes."""
 LONGEST_BUSY_PAUSE_SECONDS = 0.5
 
 PROOF_SECONDS = 0.25
-"""How long after a change the backends concerned are read once more. Another reconciler may
+"""How long after a change the slots concerned are read once more. Another reconciler may
 have written at the same moment, from another reading: then one of us has to notice."""
 
 
@@ -28,7 +31,7 @@ class Alarms:
     """Backends where somebody waits for connections to end."""
     busy_at: float = math.inf
     busy_looks: int = 0
-    unproven: set[str] = field(default_factory=set)
+    unproven: set[ServerRef] = field(default_factory=set)
     proof_at: float = math.inf
     due: dict[str, float] = field(default_factory=dict)
 
@@ -36,11 +39,12 @@ class Alarms:
         """Return when the first of them is due, infinity where there is none."""
         return min(self.busy_at, self.proof_at, *self.due.values())
 
-    def take(self, now: float) -> tuple[set[str], set[str]]:
-        """Return backends to look at now, and those of them to read first; forget both."""
-        read, look = set(), set()
+    def take(self, now: float) -> tuple[set[str], set[ServerRef]]:
+        """Return backends to plan for now, and slots to read once more; forget both."""
+        prove: set[ServerRef] = set()
+        look: set[str] = set()
         if self.proof_at <= now:
-            read, self.unproven, self.proof_at = self.unproven, set(), math.inf
+            prove, self.unproven, self.proof_at = self.unproven, set(), math.inf
         if self.busy_at <= now:
             look |= self.busy
             self.busy_at = math.inf
@@ -48,13 +52,28 @@ class Alarms:
         for backend in [name for name, at in self.due.items() if at <= now]:
             look.add(backend)
             del self.due[backend]
-        return read | look, read
+        return look, prove
 
-    def changed(self, backends: set[str], now: float) -> None:
-        """Something was written in these backends."""
-        if backends:
-            self.unproven |= backends
+    def changed(self, slots: set[ServerRef], now: float) -> None:
+        """Something was written to these slots."""
+        if slots:
+            self.unproven |= slots
             self.proof_at = min(self.proof_at, now + PROOF_SECONDS)
+
+    def due_at(
+        self, due: Mapping[str, float], whole: Collection[str | None] | None
+    ) -> None:
+        """The time alone changes something then; what is due in ``whole`` is all that is.
+
+        ``whole`` None stands for all backends. Elsewhere only a part was planned for.
+        """
+        if whole is None:
+            self.due.clear()
+        for backend in whole or ():
+            if backend is not None:
+                self.due.pop(backend, None)
+        for backend, at in due.items():
+            self.due[backend] = min(at, self.due.get(backend, at))
 
     def wait_for(self, busy: set[str], now: float) -> None:
         """Somebody waits in these backends, and in no others."""

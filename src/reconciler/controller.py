@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import Container
 from reconciler.core.placement import Context
-from reconciler.worker import Reporter, Worker, WorkerStatus
+from reconciler.status import Reporter, WorkerStatus
+from reconciler.worker import Worker
 
 
 class Controller:
@@ -63,7 +64,9 @@ class Controller:
         if is_resync and self.is_informed:
             self.corrections += len(changes)
         touched = self._claims.update(changes)
-        touched |= self._claims.set_context(self._context_for(self._claims.containers))
+        touched.join(
+            self._claims.set_context(self._context_for(self._claims.containers))
+        )
         if touched:
             for worker in self._workers:
                 worker.wake(touched, at=at)

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.core.model import Cause, Change, Server, ServerRef, Tenant, Unplaced
-from reconciler.worker import FULL_READINGS, PassReport, WorkerStatus
+from reconciler.status import FULL_READINGS, PassReport, WorkerStatus
 
 
 KEPT = 2000
@@ -111,10 +111,7 @@ class Journal:
         self._note_reach(report)
         if report.outcome is None:
             return
-        late = report.late_seconds(self._clock())
-        latency = None if late is None else round(late * 1000, 1)
-        for change in report.outcome.changes:
-            self._note_change(worker.name, change, latency)
+        self.changed(worker, report.outcome.changes, report.late_seconds(self._clock()))
         refused: dict[ServerRef, str] = {}
         for action, error in report.outcome.refusals:
             # What follows a refusal in the same slot is refused because of it.
@@ -124,6 +121,14 @@ class Journal:
         self._note_unplaced(worker)
         if report.reason in FULL_READINGS:
             self._note_holds(worker)
+
+    def changed(
+        self, worker: WorkerStatus, changes: Sequence[Change], late: float | None
+    ) -> None:
+        """Note some changes of a pass."""
+        latency = None if late is None else round(late * 1000, 1)
+        for change in changes:
+            self._note_change(worker.name, change, latency)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Note that another HAProxy process answers; the first one is no replacement."""

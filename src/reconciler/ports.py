@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from reconciler.core.model import Action, Observed, Process, ServerRef
+from reconciler.core.model import Action, Observed, Process, Server, ServerRef
 from reconciler.core.view import Reading
 from reconciler.errors import RuntimeSocketError
 
@@ -50,8 +50,20 @@ class Proxy(Protocol):
         Raises RuntimeSocketError; never returns part of a table.
         """
 
-    async def apply(self, actions: Sequence[Action]) -> list[RuntimeSocketError | None]:
+    async def look(self, servers: Sequence[Server]) -> tuple[Process, list[Server]]:
+        """Read a few servers anew; it costs the same whatever the size of their backends.
+
+        ``servers`` are as they were read before. Returns them, in the same order, as they
+        are now, with the connections they have in use; and the process that told it. Where
+        that is another one they may be unchanged. Raises RuntimeSocketError.
+        """
+
+    async def apply(
+        self, actions: Sequence[Action], *, verify: bool = True
+    ) -> list[RuntimeSocketError | None]:
         """Do these actions in order; return, for each, None or why HAProxy refused it.
+
+        ``verify`` also asks which process answers: the last call of a pass has to.
 
         Raises RuntimeSocketError where the conversation itself broke: then any prefix of
         the actions may have taken effect, and the table must be observed again.

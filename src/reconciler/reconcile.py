@@ -11,11 +11,13 @@ above 0), and nobody would ever finish it: it gets our signature, weight 0, at o
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from reconciler.core.effect import server_after
+from reconciler.core.effect import server_after_all
 from reconciler.core.model import (
     Action,
     Change,
@@ -35,8 +37,18 @@ SIGN_ATTEMPTS = 10
 """A HAProxy that refuses one command in passing is asked again; one that always does is not
 asked for ever."""
 
-Tables = MutableMapping[str, dict[str, Server]]
-"""Backends by name, servers by name: the loop's own copy of what HAProxy has."""
+ACTIONS_AT_ONCE = 1000
+"""So many accepted actions are noted at once: about 3 ms. Then the loop may turn."""
+
+
+class Servers(Protocol):
+    """The loop's own copy of what HAProxy has."""
+
+    def get(self, ref: ServerRef) -> Server:
+        """Return a server as it is known."""
+
+    def put(self, server: Server) -> None:
+        """It is different now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +83,22 @@ class _Progress:
 
 
 async def carry_out(
-    plan: Plan, proxy: Proxy, tables: Tables, clock: Callable[[], float]
+    plan: Plan, proxy: Proxy, servers: Servers, clock: Callable[[], float]
 ) -> Outcome:
-    """Apply a plan, keeping ``tables`` true with every action HAProxy accepted.
+    """Apply a plan, keeping ``servers`` true with every action HAProxy accepted.
 
-    Raises RuntimeSocketError where the conversation broke: ``tables`` then holds what was
+    Raises RuntimeSocketError where the conversation broke: ``servers`` then hold what was
     answered, and HAProxy must be observed before anything else is planned.
     """
     progress = _Progress()
-    for phase in plan.phases:
-        actions = [action for action in phase if action.ref not in progress.failed]
+    last = max((n for n, phase in enumerate(plan.phases) if phase), default=0)
+    for number, phase in enumerate(plan.phases):
+        actions = [a for a in phase if a.ref not in progress.failed]
         if actions:
-            results = await proxy.apply(actions)
-            _take_in(progress, actions, results, tables, clock())
+            results = await proxy.apply(actions, verify=number == last)
+            await _take_in(progress, actions, results, servers, clock())
             half_done = _half_done(actions, results)
-            progress.commands += await _sign(half_done, proxy, tables)
+            progress.commands += await _sign(half_done, proxy, servers)
     return Outcome(
         plan=plan,
         changes=tuple(c for c in plan.changes if c.ref not in progress.failed),
@@ -94,26 +107,31 @@ async def carry_out(
     )
 
 
-def _take_in(
+async def _take_in(
     progress: _Progress,
     actions: Sequence[Action],
     results: Sequence[RuntimeSocketError | None],
-    tables: Tables,
+    servers: Servers,
     now: float,
 ) -> None:
+    """Note what was done, each server once, however much was done to it."""
+    done: dict[ServerRef, list[Action]] = {}
     for action, error in zip(actions, results, strict=True):
         if error is not None:
             progress.refusals.append((action, error))
             progress.failed.add(action.ref)
-            continue
-        if isinstance(action, ConfirmAddress):
-            continue
-        progress.commands += 1
-        # Health moves on by itself, within one check: a *down* kept here would be stale.
-        if not isinstance(action, SetHealthDown):
-            servers = tables[action.ref.backend]
-            server = servers[action.ref.server]
-            servers[action.ref.server] = server_after(server, action, now=now)
+        elif not isinstance(action, ConfirmAddress):
+            progress.commands += 1
+            # Health moves on by itself, within one check: a *down* kept here would be stale.
+            if not isinstance(action, SetHealthDown):
+                done.setdefault(action.ref, []).append(action)
+    noted = 0
+    for ref, some in done.items():
+        servers.put(server_after_all(servers.get(ref), some, now=now))
+        noted += len(some)
+        if noted >= ACTIONS_AT_ONCE:
+            noted = 0
+            await asyncio.sleep(0)
 
 
 def _half_done(
@@ -130,7 +148,7 @@ def _half_done(
     return list(found)
 
 
-async def _sign(refs: Sequence[ServerRef], proxy: Proxy, tables: Tables) -> int:
+async def _sign(refs: Sequence[ServerRef], proxy: Proxy, servers: Servers) -> int:
     """Set weight 0, so that the next pass knows the slots' state for our own doing.
 
     Returns how many slots got it.
@@ -139,10 +157,10 @@ async def _sign(refs: Sequence[ServerRef], proxy: Proxy, tables: Tables) -> int:
     for _ in range(SIGN_ATTEMPTS):
         if not left:
             break
-        results = await proxy.apply([SetWeight(ref, 0) for ref in left])
+        signs = [SetWeight(ref, 0) for ref in left]
+        results = await proxy.apply(signs, verify=False)
         answered = list(zip(left, results, strict=True))
         for ref in [ref for ref, error in answered if error is None]:
-            server = tables[ref.backend][ref.server]
-            tables[ref.backend][ref.server] = dataclasses.replace(server, weight=0)
+            servers.put(dataclasses.replace(servers.get(ref), weight=0))
         left = [ref for ref, error in answered if error is not None]
     return len(refs) - len(left)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 from reconciler.core.model import Cause, Change, Server, ServerRef, Tenant, Unplaced
-from reconciler.worker import FULL_READINGS, PassReport, Reporter, WorkerStatus
+from reconciler.status import FULL_READINGS, PassReport, Reporter, WorkerStatus
 
 
 _log = logging.getLogger("reconciler")
@@ -38,17 +39,14 @@ class LogReporter:
 
     def passed(self, report: PassReport) -> None:
         """Log one pass: its changes, refusals, failure, who is newly unplaced or held."""
+        where = self._where(report.worker)
         self._passes += 1
-        where = {"haproxy": report.worker.name, "pass": self._passes}
         if report.error is not None:
             _log.warning("pass failed: %s", report.error, extra=where)
         if report.outcome is None:
             return
-        latency = _latency(report)
-        for change in report.outcome.changes:
-            sentence = _SENTENCES[change.kind]
-            extra = _fields(change) | latency | where
-            _log.info(sentence, _tenant(change), change.ref, extra=extra)
+        late = report.late_seconds(time.time())
+        self._tell_changes(report.outcome.changes, late, where)
         for action, error in report.outcome.refusals:
             extra = _slot(action.ref) | where
             _log.error("command refused: %s", error, extra=extra)
@@ -58,6 +56,26 @@ class LogReporter:
         self._tell_unplaced(report.worker, where)
         if report.reason in FULL_READINGS:
             self._tell_holds(report.worker, where)
+
+    def changed(
+        self, worker: WorkerStatus, changes: Sequence[Change], late: float | None
+    ) -> None:
+        """Log some changes of a pass that is not over."""
+        self._tell_changes(changes, late, self._where(worker))
+
+    def _where(self, worker: WorkerStatus) -> Fields:
+        return {"haproxy": worker.name, "pass": self._passes + 1}
+
+    def _tell_changes(
+        self, changes: Sequence[Change], late: float | None, where: Fields
+    ) -> None:
+        if not _log.isEnabledFor(logging.INFO):
+            return
+        latency: Fields = {} if late is None else {"latency_ms": round(late * 1000, 1)}
+        for change in changes:
+            sentence = _SENTENCES[change.kind]
+            extra = _fields(change) | latency | where
+            _log.info(sentence, _tenant(change), change.ref, extra=extra)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Log that another HAProxy process answers."""
@@ -152,13 +170,6 @@ def _tenant(change: Change) -> str:
     return f"{change.tenant.container} ({place})" if change.tenant else place
 
 
-def _latency(report: PassReport) -> Fields:
-    late = report.late_seconds(time.time())
-    if late is None:
-        return {}
-    return {"latency_ms": round(late * 1000, 1)}
-
-
 class Reporters:
     """Several reporters as one."""
 
@@ -169,6 +180,13 @@ class Reporters:
         """Tell all."""
         for reporter in self._reporters:
             reporter.passed(report)
+
+    def changed(
+        self, worker: WorkerStatus, changes: Sequence[Change], late: float | None
+    ) -> None:
+        """Tell all."""
+        for reporter in self._reporters:
+            reporter.changed(worker, changes, late)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Tell all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from tests.fakes.containers import by_id
@@ -11,14 +11,15 @@ from tests.fakes.proxy import FakeProxy
 
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Container, Process
+from reconciler.core.model import Change, Container, Process
 from reconciler.core.placement import Context
 from reconciler.core.plan import DRAIN_SECONDS, Rules
 from reconciler.haproxy.versions import reuse_needs_idle
 from reconciler.journal import Journal
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
-from reconciler.worker import PassReport, Worker, WorkerSettings, WorkerStatus
+from reconciler.status import PassReport, WorkerStatus
+from reconciler.worker import Worker, WorkerSettings
 
 
 WAIT_SECONDS = 10.0
@@ -37,6 +38,11 @@ class RecordingReporter:
         self.passes.append(report)
         self._news.set()
         self._news = asyncio.Event()
+
+    def changed(
+        self, worker: WorkerStatus, changes: Sequence[Change], late: float | None
+    ) -> None:
+        """Remembered by nobody here."""
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Remember why."""

@@ -39,7 +39,7 @@ class FakeProxy:
     more actions are done before the conversation breaks; ``is_dead`` refuses every
     connection; ``gate`` cleared makes every call wait. Like HAProxy's tables, those in
     memory tell no connections: ``connections`` has them, for whoever asks, and ``counted``
-    the scope of every observe that asked.
+    the scope of every observe that asked. ``looked`` has the servers of every look.
     """
 
     def __init__(
@@ -60,8 +60,10 @@ class FakeProxy:
         self.counted: list[frozenset[str] | None] = []
         self.connections: dict[ServerRef, int] = {}
         self.statistics: dict[ServerRef, Reading] = {}
+        self.looked: list[list[ServerRef]] = []
         self.writes: list[Action] = []
         self.batches = 0
+        self.verified = 0
         self.process_asked = 0
         self.readings_asked = 0
         self.refuses: Callable[[Action], bool] = lambda _: False
@@ -148,9 +150,24 @@ class FakeProxy:
         }
         return Observed(process=self.worker, backends=found)
 
-    async def apply(self, actions: Sequence[Action]) -> list[RuntimeSocketError | None]:
+    async def look(self, servers: Sequence[Server]) -> tuple[Process, list[Server]]:
+        """Read a few servers, with their connections."""
+        self.looked.append([one.ref for one in servers])
+        await self._reach()
+        return self.worker, [
+            dataclasses.replace(
+                self.tables[one.ref.backend][one.ref.server],
+                connections=self.connections.get(one.ref, 0),
+            )
+            for one in servers
+        ]
+
+    async def apply(
+        self, actions: Sequence[Action], *, verify: bool = True
+    ) -> list[RuntimeSocketError | None]:
         """Do the actions, but for those that are to be refused."""
         self.batches += 1
+        self.verified += verify
         await self._reach()
         return [self._do(action) for action in actions]
 

@@ -5,11 +5,19 @@ The one mutable thing in the core. It holds no rule: rules are in placement and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from reconciler.core.desired import Claim, claims_of, desired_from, tenant_of
-from reconciler.core.model import Container, Desired, Endpoint, Server, Tenant
+from reconciler.core.model import (
+    Container,
+    Desired,
+    Endpoint,
+    Place,
+    Server,
+    Tenant,
+)
 from reconciler.core.placement import Context
+from reconciler.core.touched import Touched
 
 
 _FORMER_KEPT = 1024
@@ -24,6 +32,8 @@ class ClaimTable:
         self._containers: dict[str, Container] = {}
         self._claims: dict[str, tuple[Claim, ...]] = {}
         self._by_backend: dict[str | None, dict[str, Claim]] = {}
+        self._at: dict[tuple[str, str, int], tuple[Claim, ...]] = {}
+        """The claims on each endpoint: one, where nobody contests it."""
         self._endpoints: dict[tuple[str, str, int], Endpoint] = {}
         self._contested: set[tuple[str, str, int]] = set()
         self._by_address: dict[str, Tenant] = {}
@@ -44,19 +54,19 @@ class ClaimTable:
         """The running containers by id."""
         return self._containers
 
-    def update(self, changes: Mapping[str, Container | None]) -> set[str | None]:
-        """Take in changed containers (None: gone); return the backends concerned."""
-        touched: set[str | None] = set()
+    def update(self, changes: Mapping[str, Container | None]) -> Touched:
+        """Take in changed containers (None: gone); return whose claims changed, and where."""
+        touched = Touched()
         for container_id, container in changes.items():
-            touched |= self._set(container_id, container)
+            self._set(container_id, container, touched)
         if touched:
             self._generation += 1
         return touched
 
-    def set_context(self, context: Context) -> set[str | None]:
-        """Judge every container anew, if the context differs; return backends concerned."""
+    def set_context(self, context: Context) -> Touched:
+        """Judge every container anew, if the context differs; return what changed."""
         if context == self._context:
-            return set()
+            return Touched()
         self._context = context
         return self.update(dict(self._containers))
 
@@ -68,13 +78,38 @@ class ClaimTable:
         ``only`` restricts the answer to claims on some backends (None: claims that could
         not even name one).
         """
-        wanted = self._by_backend.keys() if only is None else only
-        claims = [
+        return desired_from(self.of(only), backends, generation=self._generation)
+
+    def of(self, backends: Collection[str | None] | None = None) -> list[Claim]:
+        """Return the claims on some backends (None: on all)."""
+        wanted = self._by_backend.keys() if backends is None else backends
+        return [
             claim
             for backend in wanted
             for claim in self._by_backend.get(backend, {}).values()
         ]
-        return desired_from(claims, backends, generation=self._generation)
+
+    def at(self, touched: Touched) -> list[Claim]:
+        """Return the claims that these changes concern, and no others.
+
+        Those on the places concerned, whoever makes them, and those of the containers.
+        """
+        found: dict[tuple[str | None, str], Claim] = {}
+        for backend, spots in touched.by_backend.items():
+            claims = self._by_backend.get(backend, {})
+            mine = [claims[one] for one in spots if one in claims]
+            for claim in (*mine, *self._on(backend, touched.places(backend))):
+                found[backend, claim.outcome.tenant.container_id] = claim
+        return list(found.values())
+
+    def _on(self, backend: str | None, places: Iterable[Place]) -> list[Claim]:
+        if backend is None:
+            return []
+        return [
+            claim
+            for address, port in places
+            for claim in self._at.get((backend, address, port), ())
+        ]
 
     def last_tenant(self, backend: str, address: str, port: int) -> Tenant | None:
         """Return who lives at an endpoint, or lived there last; None where nobody knows.
@@ -114,12 +149,7 @@ class ClaimTable:
         for claim in claims:
             outcome = claim.outcome
             if isinstance(outcome, Endpoint) and outcome.key in self._contested:
-                rivals = [
-                    one
-                    for one in self._by_backend[outcome.backend].values()
-                    if isinstance(one.outcome, Endpoint)
-                    and one.outcome.key == outcome.key
-                ]
+                rivals = self._at.get(outcome.key, ())
                 judged = desired_from(rivals, {outcome.backend}).all_endpoints()
                 self._endpoints |= {one.key: one for one in judged}
                 if len(rivals) < 2:  # noqa: PLR2004 - one alone is no contest
@@ -143,7 +173,9 @@ class ClaimTable:
         found = self._by_address.get(address)
         return found is not None and found.container_id == container.id
 
-    def _set(self, container_id: str, container: Container | None) -> set[str | None]:
+    def _set(
+        self, container_id: str, container: Container | None, touched: Touched
+    ) -> None:
         old = self._claims.pop(container_id, ())
         new: tuple[Claim, ...] = ()
         self._settle(self._containers.pop(container_id, None), container)
@@ -153,16 +185,37 @@ class ClaimTable:
         if new:
             self._claims[container_id] = new
         if old == new:
-            return set()
+            return
         for claim in old:
-            self._by_backend[claim.backend].pop(container_id, None)
+            self._withdraw(container_id, claim)
         for claim in new:
-            self._by_backend.setdefault(claim.backend, {})[container_id] = claim
-            if isinstance(claim.outcome, Endpoint):
-                self._remember(claim.outcome)
+            self._enter(container_id, claim)
         if self._contested:
             self._judge((*old, *new))
-        return {claim.backend for claim in (*old, *new)}
+        for claim in (*old, *new):
+            touched.add(claim.backend, container_id, _places(claim))
+
+    def _withdraw(self, container_id: str, claim: Claim) -> None:
+        self._by_backend[claim.backend].pop(container_id, None)
+        outcome = claim.outcome
+        if isinstance(outcome, Endpoint):
+            left = tuple(c for c in self._at.get(outcome.key, ()) if c != claim)
+            if left:
+                self._at[outcome.key] = left
+            else:
+                self._at.pop(outcome.key, None)
+
+    def _enter(self, container_id: str, claim: Claim) -> None:
+        self._by_backend.setdefault(claim.backend, {})[container_id] = claim
+        outcome = claim.outcome
+        if isinstance(outcome, Endpoint):
+            self._remember(outcome)
+            self._at[outcome.key] = (*self._at.get(outcome.key, ()), claim)
+
+
+def _places(claim: Claim) -> tuple[Place, ...]:
+    outcome = claim.outcome
+    return ((outcome.address, outcome.port),) if isinstance(outcome, Endpoint) else ()
 
 
 def _addresses(container: Container) -> list[str]:

@@ -7,8 +7,8 @@ no full read. The property tests run whole plans through it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import assert_never
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never
 
 from reconciler.core.model import (
     Action,
@@ -30,40 +30,53 @@ def server_after(server: Server, action: Action, *, now: float | None = None) ->
     maint is up at once even with a check on it: measured on 2.6 to 3.2, where the line does
     not say ``init-state``.
     """
-    match action:
-        case SetState(_, state):
-            return _with_state(server, state, now)
-        case SetWeight(_, weight):
-            return dataclasses.replace(server, weight=weight)
-        case SetAddress(_, address, port):
-            kept = server.port if port is None else port
-            return dataclasses.replace(server, address=address, port=kept)
-        case SetHealthDown():
-            return dataclasses.replace(server, is_up=False)
-        case ShutdownSessions():
-            return dataclasses.replace(server, connections=0)
-        case ConfirmAddress():
-            return server
-        case _ as never:
-            assert_never(never)
+    return server_after_all(server, (action,), now=now)
 
 
-def _with_state(server: Server, state: AdminState, now: float | None) -> Server:
-    if state is server.admin:
-        return server
+def server_after_all(
+    server: Server, actions: Iterable[Action], *, now: float | None = None
+) -> Server:
+    """Return a server after several actions, as :func:`server_after` does after each."""
+    changes: dict[str, Any] = {}
+    for action in actions:
+        match action:
+            case SetState(_, state):
+                _note_state(server, changes, state, now)
+            case SetWeight(_, weight):
+                changes["weight"] = weight
+            case SetAddress(_, address, port):
+                changes["address"] = address
+                if port is not None:
+                    changes["port"] = port
+            case SetHealthDown():
+                changes["is_up"] = False
+            case ShutdownSessions():
+                changes["connections"] = 0
+            case ConfirmAddress():
+                pass
+            case _ as never:
+                assert_never(never)
+    return dataclasses.replace(server, **changes) if changes else server
+
+
+def _note_state(
+    server: Server, changes: dict[str, Any], state: AdminState, now: float | None
+) -> None:
+    before: AdminState = changes.get("admin", server.admin)
+    if state is before:
+        return
+    was_up: bool = changes.get("is_up", server.is_up)
+    changes["admin"] = state
     if state is AdminState.MAINT:
-        is_up = False
+        changes["is_up"] = False
     else:
-        is_up = server.is_up or server.admin is AdminState.MAINT
-    changed = server.last_change if now is None else now
-    out_since = server.out_since
+        changes["is_up"] = was_up or before is AdminState.MAINT
+    if now is not None:
+        changes["last_change"] = now
     if state is AdminState.READY:
-        out_since = None
-    elif out_since is None:
-        out_since = now
-    return dataclasses.replace(
-        server, admin=state, is_up=is_up, last_change=changed, out_since=out_since
-    )
+        changes["out_since"] = None
+    elif changes.get("out_since", server.out_since) is None:
+        changes["out_since"] = now
 
 
 def dated_tables(

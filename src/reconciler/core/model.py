@@ -48,6 +48,10 @@ class ServerRef(NamedTuple):
         return f"{self.backend}/{self.server}"
 
 
+Place = tuple[str, int]
+"""Address and port: what makes a slot somebody's in its backend."""
+
+
 def is_placeholder(address: str) -> bool:
     """Whether an address stands for *no tenant*: 0.0.0.0, ::, or any of 127.255.255.0/24."""
     return address in _UNSET_ADDRESSES or address.startswith(_PLACEHOLDER_NETWORK)

@@ -99,7 +99,7 @@ def openings(
     of tenants that are out of rotation, the stopping before the unhealthy.
     """
     found = Openings([])
-    for slot in sorted(free, key=_free_since):
+    for slot in sorted(free, key=free_since):
         found.add(slot, terms.opening(slot))
     for slot in sorted(strays, key=_has_address):
         # Where connections get mixed up it has to be free, and seen idle, first.
@@ -115,7 +115,8 @@ def openings(
     return found
 
 
-def _free_since(slot: Server) -> float:
+def free_since(slot: Server) -> float:
+    """Return what free slots are taken by, the least first: who never had a tenant leads."""
     return _ALWAYS if slot.last_change is None else slot.last_change
 
 

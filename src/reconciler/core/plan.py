@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from reconciler.core.model import (
@@ -126,6 +126,35 @@ def plan(
         slots = slots_of(servers.values(), rules.slot_prefix)
         _plan_backend(draft, backend, slots, desired.endpoints.get(backend, ()))
     return draft.finished(desired.unplaced)
+
+
+def parts_of(whole: Plan, most: int) -> list[Plan]:
+    """Return a plan as plans for at most so many slots each, to be carried out in turn.
+
+    Slots do not depend on each other, so any of them may be left out.
+    """
+    refs = list(dict.fromkeys(change.ref for change in whole.changes))
+    if len(refs) <= most:
+        return [whole]
+    part_of = {ref: number // most for number, ref in enumerate(refs)}
+    count = (len(refs) - 1) // most + 1
+    changes: list[list[Change]] = [[] for _ in range(count)]
+    for change in whole.changes:
+        changes[part_of[change.ref]].append(change)
+    phases: list[list[list[Action]]] = [
+        [[] for _ in whole.phases] for _ in range(count)
+    ]
+    for number, phase in enumerate(whole.phases):
+        for action in phase:
+            phases[part_of[action.ref]][number].append(action)
+    return [
+        replace(
+            whole,
+            phases=tuple(map(tuple, phases[number])),
+            changes=tuple(changes[number]),
+        )
+        for number in range(count)
+    ]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -303,6 +332,8 @@ def _why_out(endpoint: Endpoint) -> str:
 def _end_sessions(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
     """Shut down what is left when the drain time is over; else say when that will be."""
     since, backend = out_since(slot), slot.ref.backend
+    if since is None and slot.admin is AdminState.READY:
+        since = draft.terms.now  # it goes out of rotation with this plan
     seconds = endpoint.drain_seconds
     if draft.terms.is_over(slot, seconds):
         if slot.connections is None:

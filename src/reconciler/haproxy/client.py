@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -73,24 +73,40 @@ class RuntimeClient:
         checked = [commands.checked_line(line) for line in lines]
         if not checked:
             return []
+        raw = await self.exchange(checked)
+        return [
+            Reply.parse(line, text) for line, text in zip(checked, raw, strict=True)
+        ]
+
+    async def exchange(self, lines: Iterable[str]) -> list[str]:
+        """Send lines as :meth:`execute` does; return what HAProxy answered, as it is.
+
+        For lines that :mod:`~reconciler.haproxy.commands` made: they are not checked again.
+        What is no list is taken from as the lines are sent, and is never sent twice. Raises
+        as ``execute`` does.
+        """
+        told: list[str] | None = [] if _asked.isEnabledFor(logging.DEBUG) else None
+        if told is not None:
+            lines = (
+                [*_noted(lines, told)]
+                if isinstance(lines, list)
+                else _noted(lines, told)
+            )
         async with self._lock:
             began, end = time.perf_counter(), "failed after "
             try:
-                raw = await self._exchange(checked)
+                raw = await self._exchange(lines)
                 end = ""
             except RuntimeSocketError as error:
                 error.address = self.address
                 raise
             finally:
-                self._tell(checked, end, time.perf_counter() - began)
-        return [
-            Reply.parse(line, text) for line, text in zip(checked, raw, strict=True)
-        ]
+                if told is not None:
+                    self._tell(told, end, time.perf_counter() - began)
+        return raw
 
     def _tell(self, lines: Sequence[str], end: str, seconds: float) -> None:
         """Say what was asked, a line for each command: those of a batch travel together."""
-        if not _asked.isEnabledFor(logging.DEBUG):
-            return
         together = "" if len(lines) == 1 else f", {len(lines)} commands together"
         for line in lines:
             _asked.debug(
@@ -164,7 +180,7 @@ class RuntimeClient:
     ) -> None:
         await self.aclose()
 
-    async def _exchange(self, lines: Sequence[str]) -> list[str]:
+    async def _exchange(self, lines: Iterable[str]) -> list[str]:
         session = self._session
         if session is not None and session.is_open:
             try:
@@ -172,7 +188,7 @@ class RuntimeClient:
             except RemoteProtocolError:
                 # HAProxy may have closed the idle session just before we wrote. Questions
                 # may be asked again; what changes something may not.
-                if session.has_answered or not all(map(_is_question, lines)):
+                if session.has_answered or not _are_questions(lines):
                     raise
         session = await self._opened()
         if session is None:
@@ -198,5 +214,12 @@ class RuntimeClient:
         )
 
 
-def _is_question(line: str) -> bool:
-    return line.startswith("show ")
+def _are_questions(lines: Iterable[str]) -> bool:
+    return isinstance(lines, list) and all(line.startswith("show ") for line in lines)
+
+
+def _noted(lines: Iterable[str], told: list[str]) -> Iterator[str]:
+    """Yield the same lines, and note those that are taken."""
+    for line in lines:
+        told.append(line)
+        yield line

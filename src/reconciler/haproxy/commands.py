@@ -33,6 +33,9 @@ MAX_LINE_BYTES = 4096
 
 MAX_PORT = 65535
 
+MAX_ID = 2**31 - 1
+"""The largest number a server may have (configuration manual 5.2, ``id``)."""
+
 SHOW_INFO = "show info"
 
 _NAME = re.compile(r"[A-Za-z0-9_:.-]{1,255}")
@@ -55,6 +58,7 @@ def name(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=1 << 15)
 def reference(ref: ServerRef) -> str:
     """Return ``backend/server``, if both are names."""
     return f"{name(ref.backend)}/{name(ref.server)}"
@@ -158,6 +162,11 @@ def show_servers_conn(backend: str | None = None) -> str:
 def show_server_stat(backend: str | None = None) -> str:
     """Return the question for the statistics of one backend's servers, or of all."""
     return f"show stat {-1 if backend is None else name(backend)} 4 -1"
+
+
+def show_one_server(backend: str, server_id: int) -> str:
+    """Return the question for the statistics of one server, by its number."""
+    return f"show stat {name(backend)} 4 {_integer(server_id, low=1, high=MAX_ID, what='server')}"
 
 
 def show_stat(backend: str | None = None) -> str:

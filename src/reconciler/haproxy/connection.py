@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from reconciler.errors import (
     ConnectError,
@@ -25,7 +26,8 @@ _LONGEST_BATCH = 10
 
 _LINES_A_WRITE = 512
 """Lines are handed to the transport in portions, so that a huge batch is never all in its
-buffer. Replies are read meanwhile, so neither side can block the other."""
+buffer. Replies are read meanwhile, so neither side can block the other; and HAProxy works on
+one portion while the next is written down."""
 
 _CONNECT_CAUSES = {
     errno.ENOENT: 'it does not exist; is haproxy running, with this "stats socket"?',
@@ -179,7 +181,7 @@ class PromptSession:
             )
         return True
 
-    async def batch(self, lines: Sequence[str]) -> list[str]:
+    async def batch(self, lines: Iterable[str]) -> list[str]:
         """Send lines and return their replies. Whatever goes wrong closes the connection.
 
         Raises ReplyTimeoutError or RemoteProtocolError.
@@ -204,13 +206,16 @@ class PromptSession:
         finally:
             self._connection.on_progress = None
 
-    async def _exchange(self, lines: Sequence[str]) -> list[str]:
+    async def _exchange(self, lines: Iterable[str]) -> list[str]:
         replies: list[str] = []
         self._replies = replies
-        for start in range(0, len(lines), _LINES_A_WRITE):
-            portion = lines[start : start + _LINES_A_WRITE]
+        sent, rest = 0, iter(lines)
+        while portion := list(islice(rest, _LINES_A_WRITE)):
+            if sent:
+                await asyncio.sleep(0)  # others get their turn, and replies are read
             await self._connection.write(self._session.send(portion))
-        while len(replies) < len(lines):
+            sent += len(portion)
+        while len(replies) < sent:
             await self._connection.news()
         return replies
 

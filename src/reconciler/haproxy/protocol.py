@@ -34,7 +34,7 @@ WORKER_OPENING = ("prompt", "set severity-output number")
 MASTER_OPENING = ("prompt", "@1", "set severity-output number")
 """The same through the master: ``@1`` is the newest worker."""
 
-_WORKER_PROMPT = re.compile(rb"\n> ")
+_WORKER_PROMPT = b"\n> "
 _MASTER_PROMPT = re.compile(rb"(?:\A|\n)(?:master(?:\[ReloadFailed\])?|[0-9]{1,10})> ")
 _LONGEST_PROMPT = 24
 """No prompt is longer, so a search need not look back further than this."""
@@ -46,7 +46,7 @@ class Session:
     def __init__(
         self, *, via_master: bool = False, max_reply_bytes: int = MAX_REPLY_BYTES
     ) -> None:
-        self._prompt = _MASTER_PROMPT if via_master else _WORKER_PROMPT
+        self._via_master = via_master
         self._max_reply_bytes = max_reply_bytes
         self._buffer = bytearray()
         self._searched = 0
@@ -70,9 +70,9 @@ class Session:
         Raises RemoteProtocolError where text that nobody asked for lies before them.
         """
         self._refuse_unasked()
-        parts = [line.encode("ascii") for line in lines]
-        self._expected += len(parts)
-        return b"".join(part + b"\n" for part in parts)
+        words = list(lines)
+        self._expected += len(words)
+        return "".join([f"{line}\n" for line in words]).encode("ascii")
 
     def receive_data(self, received: bytes) -> list[str]:
         """Take bytes from HAProxy; return the replies they complete, in order.
@@ -82,7 +82,7 @@ class Session:
         """
         self._refuse_unasked()
         self._buffer += received
-        replies = list(self._complete())
+        replies = self._complete()
         if not replies:
             self._refuse_unasked()
         if len(self._buffer) > self._max_reply_bytes:
@@ -97,28 +97,43 @@ class Session:
                 f"haproxy sent text that nobody asked for: {quoted(_text(self._buffer))}"
             )
 
-    def _complete(self) -> Iterable[str]:
+    def _complete(self) -> list[str]:
+        if not self._via_master:
+            return self._split()
+        replies: list[str] = []
         start = 0
         while self._expected:
             found = self._find_prompt(start)
             if found is None:
                 break
-            yield _text(self._buffer[start : found[0]])
+            replies.append(_text(self._buffer[start : found[0]]))
             self._expected -= 1
             start = self._searched = found[1]
+        self._keep_from(start)
+        return replies
+
+    def _split(self) -> list[str]:
+        """Take all complete replies at once: thousands of them come in one piece."""
+        if self._buffer.find(_WORKER_PROMPT, self._searched) < 0:
+            self._keep_from(0)
+            return []
+        parts = self._buffer.split(_WORKER_PROMPT, self._expected)
+        rest = parts.pop()
+        self._expected -= len(parts)
+        self._keep_from(len(self._buffer) - len(rest))
+        return [_text(part) if part else "" for part in parts]
+
+    def _keep_from(self, start: int) -> None:
         del self._buffer[:start]
         # The next search starts where a prompt could still begin.
         self._searched = max(0, len(self._buffer) - _LONGEST_PROMPT)
 
     def _find_prompt(self, start: int) -> tuple[int, int] | None:
-        if self._prompt is _MASTER_PROMPT:
-            # Only here may a prompt stand right at the start of a reply.
-            at_start = _MASTER_PROMPT.match(
-                self._buffer[start : start + _LONGEST_PROMPT]
-            )
-            if at_start is not None:
-                return start + at_start.start(), start + at_start.end()
-        match = self._prompt.search(self._buffer, max(start, self._searched))
+        # Through the master a prompt may stand right at the start of a reply.
+        at_start = _MASTER_PROMPT.match(self._buffer[start : start + _LONGEST_PROMPT])
+        if at_start is not None:
+            return start + at_start.start(), start + at_start.end()
+        match = _MASTER_PROMPT.search(self._buffer, max(start, self._searched))
         return None if match is None else match.span()
 
     def receive_end(self) -> None:

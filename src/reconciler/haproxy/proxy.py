@@ -2,9 +2,9 @@
 
 Guarantees beyond :class:`reconciler.ports.Proxy`:
 
-* Every batch also asks which process answers. A worker that a reload left behind still
-  takes commands on its old session, and they would change nothing that matters: such a
-  batch raises ConnectError.
+* The last batch of a pass also asks which process answers. A worker that a reload left
+  behind still takes commands on its old session, and they would change nothing that matters:
+  such a batch raises ConnectError.
 * ConfirmAddress succeeds only on what HAProxy *reports* after the change. Since 2.9 its
   answer to ``set server … addr`` comes before the effect, and even "nothing changed" may
   be followed by an earlier change that was still on its way.
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 
 from reconciler.core.model import (
     Action,
@@ -27,11 +28,12 @@ from reconciler.core.view import Reading
 from reconciler.errors import (
     ConnectError,
     LocalProtocolError,
+    NoSuchServerError,
     RuntimeSocketError,
 )
-from reconciler.haproxy import commands, replies
+from reconciler.haproxy import commands, replies, single
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS, RuntimeClient
-from reconciler.haproxy.readback import ReadBack
+from reconciler.haproxy.readback import Numbers, ReadBack
 from reconciler.haproxy.replies import Reply
 from reconciler.haproxy.versions import applies_address_later, reuse_needs_idle
 
@@ -55,6 +57,7 @@ class RuntimeProxy:
         """Raises ConfigError if the address is none. Nothing is opened yet."""
         self._client = RuntimeClient(address, timeout_seconds=timeout_seconds)
         self._process: Process | None = None
+        self._numbers = Numbers()
         self._is_unsettled = False
 
     @property
@@ -91,11 +94,55 @@ class RuntimeProxy:
         first, answers = await self._ask_living(lines)
         states, uses = answers[: len(names)], answers[len(names) :]
         uses_read = uses if with_connections else None
-        observed = self._table(first, states, uses_read, only)
-        self._process, self._is_unsettled = observed.process, False
+        observed = await self._table(first, states, uses_read, only)
+        self._note(observed, is_whole=only is None)
         return observed
 
-    def _table(
+    def _note(self, observed: Observed, *, is_whole: bool) -> None:
+        self._note_process(observed.process)
+        if is_whole:
+            self._numbers.learn(observed.backends)
+        self._is_unsettled = False
+
+    def _note_process(self, process: Process) -> None:
+        if not process.is_same(self._process):
+            self._numbers.forget()
+        self._process = process
+
+    async def look(self, servers: Sequence[Server]) -> tuple[Process, list[Server]]:
+        """Read a few servers anew, whatever the size of their backends.
+
+        See :meth:`reconciler.ports.Proxy.look`. Raises NoSuchServerError.
+        """
+        await self._settle()
+        names: dict[str, set[str]] = {}
+        for server in servers:
+            names.setdefault(server.ref.backend, set()).add(server.ref.server)
+        few = {name: self._numbers.of_few(name, some) for name, some in names.items()}
+        alone = [one for one in servers if few[one.ref.backend] is not None]
+        lines = [
+            commands.show_one_server(one.ref.backend, one.server_id) for one in alone
+        ]
+        first, answers = await self._ask_living(lines)
+        seen: dict[ServerRef, Server] = {}
+        for server, answer in zip(alone, answers, strict=True):
+            row = single.row(replies.answered(answer))
+            found = None if row is None else single.confirmed(server, row)
+            if found is not None:
+                seen[server.ref] = found
+        missing = [one.ref for one in servers if one.ref not in seen]
+        if missing and first.process.is_same(self._process):
+            observed = await self.observe(
+                {ref.backend for ref in missing},
+                only={ref.server for ref in missing},
+            )
+            seen |= {ref: _found(observed, ref) for ref in missing}
+            return observed.process, [seen[one.ref] for one in servers]
+        self._note_process(first.process)
+        self._is_unsettled = False
+        return first.process, [seen.get(one.ref, one) for one in servers]
+
+    async def _table(
         self,
         first: replies.Info,
         states: list[Reply],
@@ -110,15 +157,21 @@ class RuntimeProxy:
             sessions = replies.sessions_open(replies.answered(stat))
             # In TCP mode HAProxy counts no connection as in use, only sessions.
             connections |= {k: max(n, sessions.get(k, 0)) for k, n in in_use.items()}
-        backends: dict[str, Mapping[str, Server]] = {}
+        found: dict[str, dict[str, Server]] = {}
         for state in states:
-            backends |= replies.servers(
+            parts = replies.servers_in_parts(
                 replies.answered(state),
                 now=now,
                 uptime_seconds=first.uptime_seconds,
                 connections=None if uses is None else connections,
                 only=only,
             )
+            for number, part in enumerate(parts):
+                if number:
+                    await asyncio.sleep(0)  # the loop turns: others may be waiting
+                for server in part:
+                    found.setdefault(server.ref.backend, {})[server.ref.server] = server
+        backends: dict[str, Mapping[str, Server]] = {**found}
         return Observed(process=first.process, backends=backends)
 
     async def survey(
@@ -133,8 +186,10 @@ class RuntimeProxy:
         if with_connections:
             lines.append(commands.show_servers_conn())
         first, (state, stat, *used) = await self._ask_living(lines)
-        observed = self._table(first, [state], [*used, stat] if used else None, None)
-        self._process, self._is_unsettled = observed.process, False
+        observed = await self._table(
+            first, [state], [*used, stat] if used else None, None
+        )
+        self._note(observed, is_whole=True)
         return observed, replies.readings(replies.answered(stat))
 
     async def readings(self) -> dict[ServerRef, Reading]:
@@ -152,7 +207,7 @@ class RuntimeProxy:
     async def process(self) -> Process:
         """Read which process answers now. Raises RuntimeSocketError."""
         first, _ = await self._ask_living([])
-        self._process = first.process
+        self._note_process(first.process)
         return first.process
 
     async def _ask_living(self, lines: list[str]) -> tuple[replies.Info, list[Reply]]:
@@ -173,18 +228,20 @@ class RuntimeProxy:
         first, *answers = await self._client.execute([commands.SHOW_INFO, *lines])
         return replies.info(replies.answered(first)), answers
 
-    async def apply(self, actions: Sequence[Action]) -> list[RuntimeSocketError | None]:
+    async def apply(
+        self, actions: Sequence[Action], *, verify: bool = True
+    ) -> list[RuntimeSocketError | None]:
         """Do these actions in order; return, for each, None or why it was refused.
 
         Setters and the read-backs behind them share a round trip. A ConfirmAddress whose
-        SetAddress was refused in the same call gets the same error, at once. Raises
-        ConnectError where the worker that was observed is not the one that answers, and
-        other RuntimeSocketErrors where the conversation broke.
+        SetAddress was refused in the same call gets the same error, at once. With ``verify``
+        it also asks which worker answers. Raises ConnectError where that is not the one
+        that was observed, and other RuntimeSocketErrors where the conversation broke.
         """
         results: list[RuntimeSocketError | None] = [None] * len(actions)
         try:
             for setters, confirms in _rounds(actions):
-                await self._round(actions, setters, confirms, results)
+                await self._round(actions, setters, confirms, results, verify=verify)
         except BaseException:
             self._is_unsettled = True
             raise
@@ -199,18 +256,29 @@ class RuntimeProxy:
         setters: Sequence[int],
         confirms: Sequence[int],
         results: list[RuntimeSocketError | None],
+        *,
+        verify: bool,
     ) -> None:
-        sent = _lines(actions, setters, results)
-        read_back = ReadBack(actions, confirms, results)
-        answers = await self._client.execute(
-            [*(line for _, line in sent), commands.SHOW_INFO, *read_back.questions()]
+        read_back = ReadBack(actions, confirms, results, self._numbers)
+        questions = read_back.questions()
+        if verify:
+            questions.append(commands.SHOW_INFO)
+        owners: list[int] = []
+        answers = await self._client.exchange(
+            chain(_lines(actions, setters, results, owners), questions)
         )
-        for (index, _), reply in zip(sent, answers, strict=False):
-            results[index] = results[index] or replies.setter_refusal(
-                reply, commands.purpose(actions[index])
-            )
-        await self._require_same_process(answers[len(sent)])
-        read_back.receive(answers[len(sent) + 1 :])
+        for index, raw in zip(owners, answers, strict=False):
+            if raw:
+                purpose = commands.purpose(actions[index])
+                refusal = replies.setter_refusal(Reply.parse("", raw), purpose)
+                results[index] = results[index] or refusal
+        asked = [
+            Reply.parse(line, raw)
+            for line, raw in zip(questions, answers[len(owners) :], strict=True)
+        ]
+        if verify:
+            await self._require_same_process(asked.pop())
+        read_back.receive(asked)
         read_back.give_up_refused(setters)
         await self._await_addresses(read_back)
 
@@ -221,11 +289,7 @@ class RuntimeProxy:
         while not read_back.is_done and now() < deadline:
             await asyncio.sleep(pause)
             pause = min(2 * pause + _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
-            first, *answers = await self._client.execute(
-                [commands.SHOW_INFO, *read_back.questions()]
-            )
-            await self._require_same_process(first)
-            read_back.receive(answers)
+            read_back.receive(await self._client.execute(read_back.questions()))
         read_back.give_up()
 
     async def _require_same_process(self, answer: Reply) -> None:
@@ -277,13 +341,28 @@ def _lines(
     actions: Sequence[Action],
     setters: Sequence[int],
     results: list[RuntimeSocketError | None],
-) -> list[tuple[int, str]]:
-    """Return the setters' lines with their index; what may not be sent gets its error."""
-    lines: list[tuple[int, str]] = []
+    owners: list[int],
+) -> Iterator[str]:
+    """Yield the setters' lines; what may not be sent gets its error.
+
+    The index of each line's action goes to ``owners``.
+    """
     for index in setters:
         try:
-            lines += [(index, line) for line in commands.lines(actions[index])]
+            lines = commands.lines(actions[index])
         except LocalProtocolError as error:
             purpose = commands.purpose(actions[index])
             results[index] = LocalProtocolError(f"cannot {purpose}: {error}")
-    return lines
+            continue
+        for line in lines:
+            owners.append(index)
+            yield line
+
+
+def _found(observed: Observed, ref: ServerRef) -> Server:
+    server = observed.backends.get(ref.backend, {}).get(ref.server)
+    if server is None:
+        raise NoSuchServerError(
+            f"haproxy reports no server {ref} any more", command="", reply=""
+        )
+    return server

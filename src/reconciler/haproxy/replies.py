@@ -182,18 +182,42 @@ def servers(
     before the process began is HAProxy's way to say that there was none. ``connections``
     is what :func:`connections_in_use` returned, None if it was not asked.
     """
-    column, lines = _state_lines(reply)
     found: dict[str, dict[str, Server]] = {}
+    for part in servers_in_parts(
+        reply,
+        now=now,
+        uptime_seconds=uptime_seconds,
+        connections=connections,
+        only=only,
+    ):
+        for server in part:
+            found.setdefault(server.ref.backend, {})[server.ref.server] = server
+    return found
+
+
+SERVERS_AT_ONCE = 500
+"""Rows of ``show servers state`` that are read at once: about 3 ms."""
+
+
+def servers_in_parts(
+    reply: Reply,
+    *,
+    now: float,
+    uptime_seconds: float,
+    connections: Mapping[str, int] | None = None,
+    only: Collection[str] | None = None,
+) -> Iterator[list[Server]]:
+    """Yield what :func:`servers` returns, in parts, so that a loop may turn between two."""
+    column, lines = _state_lines(reply)
     try:
         at = _StateColumns(column)
         if only is not None:
             lines = _lines_of(lines, column["srv_name"], only)
-        for row in _rows(reply, lines, len(column)):
-            server = at.server(row, now, uptime_seconds, connections)
-            found.setdefault(server.ref.backend, {})[server.ref.server] = server
+        for start in range(0, len(lines), SERVERS_AT_ONCE):
+            rows = _rows(reply, lines[start : start + SERVERS_AT_ONCE], len(column))
+            yield [at.server(row, now, uptime_seconds, connections) for row in rows]
     except (KeyError, IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
-    return found
 
 
 def server_addresses(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter as PerKind
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from prometheus_client import (
@@ -22,6 +23,7 @@ from prometheus_client import (
 )
 
 from reconciler.controller import Controller
+from reconciler.core.model import Change
 from reconciler.errors import (
     CommandRejectedError,
     ConnectError,
@@ -31,7 +33,7 @@ from reconciler.errors import (
 )
 from reconciler.metrics.gauges import Scrape
 from reconciler.metrics.snapshot import snapshot_of
-from reconciler.worker import PassReport, WorkerStatus
+from reconciler.status import PassReport, WorkerStatus
 
 
 RESULTS = ("converged", "refused", "failed")
@@ -183,14 +185,19 @@ class Metrics:
         self._passes.labels(name, result).inc()
         self._commands.labels(name, "done").inc(outcome.commands)
         self._commands.labels(name, "refused").inc(len(outcome.refusals))
-        for change in outcome.changes:
-            self._changes.labels(name, change.kind).inc()
         now = time.time()
+        self.changed(report.worker, outcome.changes, report.late_seconds(now))
         if outcome.has_converged:
             self._converged_at.labels(name).set(now)
-        late = report.late_seconds(now)
-        if late is not None and outcome.changes:
-            self._event_seconds.labels(name).observe(late)
+
+    def changed(
+        self, worker: WorkerStatus, changes: Sequence[Change], late: float | None
+    ) -> None:
+        """Count changes, and how late they are."""
+        for kind, count in PerKind(change.kind for change in changes).items():
+            self._changes.labels(worker.name, kind).inc(count)
+        if late is not None and changes:
+            self._event_seconds.labels(worker.name).observe(late)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Count a changed process; the first one is no change."""

@@ -14,7 +14,7 @@ from reconciler.controller import Controller
 from reconciler.core.model import Cause, Process, Server
 from reconciler.core.plan import slot_number
 from reconciler.core.view import is_held, state_of
-from reconciler.worker import WorkerStatus
+from reconciler.status import WorkerStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

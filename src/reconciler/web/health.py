@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.controller import Controller
-from reconciler.worker import WorkerStatus
+from reconciler.status import WorkerStatus
 
 
 def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:

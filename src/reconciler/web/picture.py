@@ -21,9 +21,9 @@ from reconciler.core.live import (
 from reconciler.core.model import Server, Tenant
 from reconciler.core.plan import slots_of
 from reconciler.core.view import Reading, unplaced_row
+from reconciler.status import WorkerStatus
 from reconciler.web.health import docker_status, haproxy_status
 from reconciler.web.statistics import Gauge, Statistics
-from reconciler.worker import WorkerStatus
 
 
 PART = 500

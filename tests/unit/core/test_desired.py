@@ -276,15 +276,15 @@ def test_an_update_tells_which_backends_it_concerns() -> None:
     """Only the backends a container leaves or enters are named; the same again names none."""
     table = ClaimTable(ANYWHERE)
 
-    assert table.update(by_id(container(1))) == {"web"}
-    assert table.update(by_id(container(1))) == set()
+    assert table.update(by_id(container(1))).backends == {"web"}
+    assert table.update(by_id(container(1))).backends == set()
     assert table.generation == 1
     moved = container(1, labels={"haproxy.backend": "api"})
-    assert table.update(by_id(moved)) == {"web", "api"}
+    assert table.update(by_id(moved)).backends == {"web", "api"}
     bad = container(1, labels={"haproxy.backend": "a b"})
-    assert table.update(by_id(bad)) == {"api", None}
-    assert table.update({bad.id: None}) == {None}
-    assert table.update({bad.id: None}) == set()
+    assert table.update(by_id(bad)).backends == {"api", None}
+    assert table.update({bad.id: None}).backends == {None}
+    assert table.update({bad.id: None}).backends == set()
     assert table.generation == 4
     assert dict(table.containers) == {}
 
@@ -295,8 +295,8 @@ def test_a_new_context_judges_every_container_anew() -> None:
     table.update(by_id(container(1, tcp_ports=()), container(2)))
     with_default = Context(default_ports={"web": 90})
 
-    assert table.set_context(with_default) == {"web"}
-    assert table.set_context(with_default) == set()
+    assert table.set_context(with_default).backends == {"web"}
+    assert table.set_context(with_default).backends == set()
     assert places(table.desired({"web"})) == [("10.0.0.1", 90), ("10.0.0.2", 8000)]
 
 

@@ -15,6 +15,7 @@ from tests.fakes.proxy import FakeProxy
 
 from reconciler import __version__
 from reconciler.core.model import AdminState, Cause, ServerRef, SetAddress
+from reconciler.core.touched import Touched
 from reconciler.errors import (
     ConnectError,
     LocalProtocolError,
@@ -26,7 +27,7 @@ from reconciler.errors import (
 from reconciler.metrics import FAILURES, Metrics
 from reconciler.metrics.gauges import Scrape
 from reconciler.ports import EVENT_ACTIONS
-from reconciler.worker import PassReport
+from reconciler.status import PassReport
 
 
 NAME = "unix:///fake"
@@ -306,7 +307,7 @@ async def test_an_event_that_changed_nothing_is_not_late() -> None:
     """Only what had to be applied counts."""
     async with looping(FakeProxy(), containers=(ONE,)) as loop:
         await loop.reporter.until_passes(1)
-        loop.workers[0].wake({"web"}, at=time.time() - 20)
+        loop.workers[0].wake(Touched({"web": {}}), at=time.time() - 20)
         await loop.reporter.until_passes(2)
 
         assert now(loop)["reconciler_event_to_applied_seconds_count"] == {(NAME,): 0}

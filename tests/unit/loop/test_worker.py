@@ -19,7 +19,7 @@ from reconciler.core.model import (
     SetState,
     SetWeight,
 )
-from reconciler.worker import PassReport
+from reconciler.status import PassReport
 
 
 ONE, TWO, THREE = container(1), container(2), container(3)
@@ -66,7 +66,8 @@ async def test_a_newcomer_costs_no_reading_and_a_leaver_one() -> None:
         loop.gone(TWO)
         await loop.reporter.until_passes(5)
 
-        assert proxy.observed == [None, {"web"}]
+        assert proxy.observed == [None]
+        assert proxy.looked == [[SLOT2]]
         assert proxy.homes() == {"10.0.0.1": "slot1", "10.0.0.3": "slot3"}
         assert [one.reason for one in loop.reporter.passes] == ["start", *["event"] * 4]
 
@@ -339,15 +340,34 @@ async def test_a_busy_slot_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -
         await loop.reporter.until(lambda: bool(proxy.homes()), "a home")
 
 
-async def test_where_reuse_needs_idle_an_event_reads_only_its_backend() -> None:
-    """The connections of the backend concerned are read, and of no other."""
-    proxy = FakeProxy(backends=("web", "api"), version="2.6.12")
+async def test_where_reuse_needs_idle_an_event_looks_at_a_few_slots() -> None:
+    """The connections of some free slots are read, not those of a whole backend."""
+    proxy = FakeProxy(backends=("web", "api"), slots=40, version="2.6.12")
+    proxy.connections[SLOT1] = 1
     async with looping(proxy) as loop:
         await loop.reporter.until_passes(1)
         loop.start(ONE, at=1.0)
         await loop.reporter.until_passes(2)
 
-        assert proxy.observed == [None, frozenset({"web"})]
+        assert proxy.observed == [None]
+        [looked] = proxy.looked
+        assert len(looked) < 10
+        assert {ref.backend for ref in looked} == {"web"}
+        assert proxy.homes() == {"10.0.0.1": "slot2"}
+
+
+async def test_where_all_of_a_few_slots_are_busy_the_backend_is_read() -> None:
+    """Somewhere among many there may be an idle one."""
+    proxy = FakeProxy(slots=40, version="2.6.12")
+    busy = [ServerRef("web", f"slot{number}") for number in range(1, 40)]
+    proxy.connections = dict.fromkeys(busy, 1)
+    async with looping(proxy) as loop:
+        await loop.reporter.until_passes(1)
+        loop.start(ONE, at=1.0)
+        await loop.reporter.until_passes(2)
+
+        assert proxy.observed == [None, {"web"}]
+        assert proxy.homes() == {"10.0.0.1": "slot40"}
 
 
 async def test_a_stalled_haproxy_delays_no_other() -> None:

@@ -21,6 +21,7 @@ from reconciler.core.model import (
     SetState,
     ShutdownSessions,
 )
+from reconciler.core.touched import Touched
 
 
 ONE, TWO, THREE = container(1), container(2), container(3)
@@ -224,7 +225,7 @@ async def test_alarms_ring_in_a_storm_of_events() -> None:
 
         async def storm() -> None:
             while True:
-                worker.wake({"api"}, at=None)
+                worker.wake(Touched({"api": {}}), at=None)
                 await asyncio.sleep(0)
 
         blowing = asyncio.create_task(storm())

@@ -1,0 +1,440 @@
+"""What a pass does: read what has to be read, plan for what changed, carry it out.
+
+Where all was in order after the last plan, an event can only concern the slots at its own
+places, and the free slots that newcomers get. So only these are planned for, out of any
+number. Whatever does not fit (too few slots, a refusal, something that another hand wrote) is
+planned for with the whole backend; and every so often everything is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from reconciler.alarms import Alarms
+from reconciler.core.claims import ClaimTable
+from reconciler.core.desired import Claim, desired_from
+from reconciler.core.model import (
+    Cause,
+    Endpoint,
+    Observed,
+    Plan,
+    Process,
+    Rotation,
+    Server,
+    ServerRef,
+    Unplaced,
+)
+from reconciler.core.plan import Rules, backends_with_slots, parts_of, plan
+from reconciler.core.touched import Touched
+from reconciler.mirror import Mirror
+from reconciler.ports import Proxy
+from reconciler.reconcile import Outcome, carry_out
+from reconciler.status import Reporter, WorkerStatus
+
+
+MOST_SLOTS = 2048
+"""So many slots are written in one go. More of them wait for the next go of the pass, and
+events get their turn in between."""
+
+MOST_TOUCHED = 4096
+"""Where more claims changed than this since the last pass, whole backends are planned for."""
+
+LARGE = 1500
+"""Slots and claims that are planned for on the loop: about 5 ms. More go to a thread, where
+Python lets the loop in between every 5 ms."""
+
+SMALL_BACKEND = 256
+"""A backend of so many servers is read in whole once it was written to: that costs less than
+half a millisecond, and shows what another reconciler did elsewhere in it."""
+
+MORE_FREE = 8
+"""So many more free slots are looked at where the first of them might be busy."""
+
+_TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
+"""Kinds of changes that need a reading of this very moment: an operator, or another
+reconciler, may have changed these slots since ours."""
+
+_WAITS = frozenset({Cause.NO_SLOT, Cause.SLOT_BUSY})
+
+
+@dataclass(slots=True, kw_only=True)
+class Scope:
+    """What one pass plans for."""
+
+    is_everything: bool = False
+    backends: set[str | None] = field(default_factory=set)
+    """In whole (None: claims without one)."""
+    touched: Touched = field(default_factory=Touched)
+    """Only what these changes concern."""
+    more_free: dict[str, int] = field(default_factory=dict)
+    """How many more free slots a backend's newcomers may choose from."""
+
+    def widen(self, backend: str | None) -> None:
+        """Plan for a whole backend after all."""
+        self.touched.by_backend.pop(backend, None)
+        self.backends.add(backend)
+
+    def widen_to_everything(self) -> None:
+        """Plan for everything after all."""
+        self.is_everything = True
+        self.touched, self.backends = Touched(), set()
+
+
+class Upkeep:
+    """One HAProxy's map: what is known of it, and the passes that keep it as desired."""
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        claims: ClaimTable,
+        status: WorkerStatus,
+        *,
+        rules_for: Callable[[Process], Rules],
+        reporter: Reporter,
+    ) -> None:
+        self._proxy = proxy
+        self._claims = claims
+        self._rules_for = rules_for
+        self._reporter = reporter
+        self._mirror = Mirror(status.slot_prefix)
+        self._with_slots: frozenset[str] = frozenset()
+        self._settled: set[str] = set()
+        """Backends where nothing was left to do, and nobody waits for a slot."""
+        self._unfinished: set[str] = set()
+        """Backends of which a part of the last plan was left to the next pass."""
+        self._counted: set[str] = set()
+        self._looked: list[Server] = []
+        self.status = status
+        self.must_observe = "start"
+        """Why everything has to be read before anything else; empty where it has not."""
+        self.touched = Touched()
+        """Whose claims changed since the last pass."""
+        self.dirty: set[str | None] = set()
+        """Backends to plan for in whole."""
+        self.to_prove: set[ServerRef] = set()
+        """Slots to read once more: another hand may have written at the same moment."""
+        self.alarms = Alarms()
+
+    def touch(self, touched: Touched) -> None:
+        """Claims changed. However many wait, they take no more memory than so many do."""
+        self.touched.join(touched)
+        if len(self.touched) > MOST_TOUCHED:
+            self.dirty |= self.touched.backends
+            self.touched = Touched()
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a part of the last plan is still to be carried out."""
+        return bool(self._unfinished)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something is left for the next pass."""
+        return bool(self.touched or self.dirty or self._unfinished or self.must_observe)
+
+    async def run_pass(self) -> AsyncGenerator[Outcome]:
+        """Reconcile once; yield what came of it, in several parts where it is much.
+
+        Whoever asks for no more parts leaves the rest to the next pass. Raises
+        RuntimeSocketError where the conversation with HAProxy broke.
+        """
+        await self._forget_connections()
+        scope = await self._fresh_scope()
+        planned, generation = await self._read_and_planned(scope)
+        self._note_unplaced(planned, scope)
+        backends = self._planned_for(scope)
+        self._settled -= backends
+        parts = parts_of(planned, MOST_SLOTS)
+        self._unfinished = backends if len(parts) > 1 else set()
+        now = asyncio.get_running_loop().time
+        for number, part in enumerate(parts, 1):
+            outcome = await carry_out(part, self._proxy, self._mirror, now)
+            outcome = self._with_tenants(outcome)
+            if outcome.refusals:
+                self.must_observe = "haproxy refused a command"
+            if number == len(parts):
+                self._unfinished = set()
+                self._settle(backends)
+                self.status.generation = generation
+            self._note_alarms(outcome, scope, now())
+            yield outcome
+
+    async def _fresh_scope(self) -> Scope:
+        """Read what has to be read before anything is planned; return what to plan for."""
+        touched, self.touched = self.touched, Touched()
+        scope = Scope(touched=touched, backends={*self.dirty, *self._unfinished})
+        self.dirty, self._unfinished = set(), set()
+        to_prove, self.to_prove = self.to_prove, set()
+        if not self.must_observe:
+            await self._prove(to_prove, scope)
+        if self.must_observe or self.status.process is None:
+            await self._observe(None)
+            return Scope(is_everything=True)
+        for backend in touched.backends:
+            has_slots = backend is not None and backend in self._with_slots
+            if backend in scope.backends or (
+                has_slots and backend not in self._settled
+            ):
+                scope.widen(backend)
+        return scope
+
+    async def _prove(self, refs: Collection[ServerRef], scope: Scope) -> None:
+        """Read once more what was written a moment ago, and plan for what has changed."""
+        whole, single = self._by_size(refs)
+        if single:
+            whole |= await self._look(map(self._mirror.get, single))
+        if whole and not self.must_observe:
+            differing = await self._observe(whole)
+            scope.backends |= differing | (whole - self._settled)
+
+    def _by_size(self, refs: Collection[ServerRef]) -> tuple[set[str], list[ServerRef]]:
+        """Tell backends that are read in whole from servers that are read by themselves."""
+        tables = self.status.tables
+        known = [ref for ref in refs if ref.server in tables.get(ref.backend, {})]
+        small = {
+            ref.backend for ref in known if len(tables[ref.backend]) <= SMALL_BACKEND
+        }
+        return small, [ref for ref in known if ref.backend not in small]
+
+    async def _read_and_planned(self, scope: Scope) -> tuple[Plan, int]:
+        """Plan, and read what the plan needs to have been read, until it needs no more.
+
+        Returns the generation of the claims that it was made for as well.
+        """
+        read: set[str | ServerRef] = set()
+        counted: set[str] = set()
+        if scope.is_everything:
+            read |= self.status.tables.keys()
+        planned, generation = await self._planned(scope)
+        while True:
+            uncounted = set(planned.wants_connections - counted)
+            is_as_known = False
+            if short := self._short(planned, scope):
+                await self._look_for_free(short, scope)
+            elif uncounted:
+                for backend in uncounted & scope.touched.backends:
+                    scope.widen(backend)
+                await self._observe(uncounted, with_connections=True)
+                counted |= uncounted
+                read |= uncounted
+            elif unread := _unread(planned, read):
+                read |= unread
+                is_as_known = not await self._look(map(self._mirror.get, unread))
+            else:
+                return planned, generation
+            if self.must_observe:
+                await self._observe(None)
+                scope.widen_to_everything()
+                read = set(self.status.tables)
+            elif is_as_known:
+                continue  # and so the plan is as it would be
+            planned, generation = await self._planned(scope)
+
+    def _short(self, planned: Plan, scope: Scope) -> dict[str, int]:
+        """Return, by backend, how many newcomers the free slots looked at are too few for.
+
+        Only of backends that are not planned for in whole.
+        """
+        if scope.is_everything:
+            return {}
+        short: dict[str, int] = {}
+        for one in planned.unplaced:
+            backend = one.backend
+            if one.cause in _WAITS and backend in scope.touched.by_backend:
+                assert backend is not None  # noqa: S101 - who waits, waits in one
+                short[backend] = short.get(backend, 0) + 1
+        return short
+
+    async def _look_for_free(self, short: dict[str, int], scope: Scope) -> None:
+        """Look whether some more free slots are idle; else plan for whole backends."""
+        looks: list[Server] = []
+        for backend, count in short.items():
+            if backend in scope.more_free:
+                scope.widen(backend)
+                continue
+            wanted = len(scope.touched.places(backend)) + MORE_FREE
+            found = self._mirror.longest_free(backend, wanted)
+            if len(found) < count or wanted > SMALL_BACKEND:
+                scope.widen(backend)
+                continue
+            scope.more_free[backend] = MORE_FREE
+            looks += found
+        if looks:
+            self._looked += looks
+            await self._look(looks)
+
+    async def _planned(self, scope: Scope) -> tuple[Plan, int]:
+        """Plan with the claims and the table of this moment, and return their generation."""
+        process = self.status.process
+        assert process is not None  # noqa: S101 - observed before
+        claims = self._claims.of(None if scope.is_everything else scope.backends)
+        claims += self._claims.at(scope.touched)
+        observed = Observed(process=process, backends=self._part(claims, scope))
+        rules, generation = self._rules_for(process), self._claims.generation
+        now, with_slots = asyncio.get_running_loop().time(), self._with_slots
+
+        def make() -> Plan:
+            return plan(desired_from(claims, with_slots), observed, rules, now=now)
+
+        if len(claims) + sum(map(len, observed.backends.values())) > LARGE:
+            return await asyncio.to_thread(make), generation
+        return make(), generation
+
+    def _part(
+        self, claims: Iterable[Claim], scope: Scope
+    ) -> dict[str, dict[str, Server]]:
+        """Return the part of the table that a pass plans for."""
+        tables = self.status.tables
+        if scope.is_everything:
+            return tables
+        part = {b: tables[b] for b in scope.backends if b is not None and b in tables}
+        newcomers: dict[str, set[tuple[str, int]]] = {}
+        for claim in claims:
+            one = claim.outcome
+            if isinstance(one, Endpoint) and one.rotation is Rotation.READY:
+                place = (one.address, one.port)
+                if not self._mirror.has_slot_at(one.backend, place):
+                    newcomers.setdefault(one.backend, set()).add(place)
+        for backend in scope.touched.by_backend:
+            if backend is None or backend not in tables:
+                continue
+            count = len(newcomers.get(backend, ()))
+            count += scope.more_free.get(backend, 0) if count else 0
+            slots = self._mirror.slots_at(backend, scope.touched.places(backend))
+            slots += self._mirror.longest_free(backend, count) if count else []
+            part[backend] = {slot.ref.server: slot for slot in slots}
+        return part
+
+    async def _look(self, servers: Iterable[Server]) -> set[str]:
+        """Read a few servers anew, and nothing else of their backends.
+
+        Returns the backends in which another hand has written.
+        """
+        process, seen = await self._proxy.look(list(servers))
+        if not process.is_same(self.status.process):
+            self.must_observe = "the haproxy process was replaced"
+            return set()
+        now = asyncio.get_running_loop().time()
+        self._looked += seen
+        return await self._mirror.take_looks(seen, now=now)
+
+    async def _observe(
+        self, backends: set[str] | None, *, with_connections: bool = False
+    ) -> set[str]:
+        """Read the table (or some of its backends); return where another hand has written."""
+        why, status = self.must_observe, self.status
+        observed = await self._proxy.observe(
+            backends, with_connections=True if with_connections else None
+        )
+        is_replaced = not observed.process.is_same(status.process)
+        if is_replaced and backends is not None:
+            # The other backends of the table are of a process that is gone.
+            self.must_observe = "the haproxy process was replaced"
+            return set()
+        differing = await self._mirror.take_in(
+            observed.backends,
+            now=asyncio.get_running_loop().time(),
+            anew=is_replaced,
+        )
+        self._counted |= {
+            name
+            for name, servers in observed.backends.items()
+            if any(one.connections is not None for one in servers.values())
+        }
+        status.tables = self._mirror.tables
+        if backends is None:
+            self.must_observe = ""
+            self._mirror.keep_only(observed.backends)
+            if is_replaced:
+                self._reporter.reconnected(status, why)
+            self._with_slots = backends_with_slots(status.tables, status.slot_prefix)
+        status.process = observed.process
+        return differing
+
+    def _with_tenants(self, outcome: Outcome) -> Outcome:
+        """Name whoever was released: the planner only knows who is desired."""
+        changes = tuple(
+            change
+            if change.tenant is not None or change.port is None
+            else change._replace(
+                tenant=self._claims.last_tenant(
+                    change.ref.backend, change.address, change.port
+                )
+            )
+            for change in outcome.changes
+        )
+        return dataclasses.replace(outcome, changes=changes)
+
+    async def _forget_connections(self) -> None:
+        """Connections were read for the last pass: by now they are others."""
+        looked, self._looked = self._looked, []
+        counted, self._counted = self._counted, set()
+        self._mirror.forget_connections_of(looked)
+        await self._mirror.forget_connections(counted)
+
+    def _planned_for(self, scope: Scope) -> set[str]:
+        if scope.is_everything:
+            return set(self._with_slots)
+        return {b for b in scope.backends | scope.touched.backends if b is not None}
+
+    def _settle(self, backends: set[str]) -> None:
+        """These backends are as they should be, but for those where somebody waits."""
+        unplaced = self.status.unplaced
+        self._settled |= {
+            backend
+            for backend in backends & self._with_slots
+            if not any(one.cause in _WAITS for one in unplaced.get(backend, ()))
+        }
+
+    def _note_unplaced(self, planned: Plan, scope: Scope) -> None:
+        """Keep who has no slot. Of what was not planned for, that is as it was."""
+        by_backend: dict[str, list[Unplaced]] = {}
+        for one in planned.unplaced:
+            by_backend.setdefault(one.backend or "", []).append(one)
+        unplaced = self.status.unplaced
+        if scope.is_everything:
+            unplaced.clear()
+        for name in scope.backends:
+            unplaced.pop(name or "", None)
+        for name in scope.touched.by_backend:
+            concerned = {*scope.touched.by_backend[name]} | {
+                claim.outcome.tenant.container_id
+                for claim in self._claims.at(scope.touched)
+            }
+            left = [
+                one
+                for one in unplaced.pop(name or "", ())
+                if one.tenant.container_id not in concerned
+            ]
+            if left:
+                by_backend[name or ""] = left + by_backend.get(name or "", [])
+        self.status.unplaced |= {name: tuple(some) for name, some in by_backend.items()}
+
+    def _note_alarms(self, outcome: Outcome, scope: Scope, now: float) -> None:
+        """Set what this worker wakes up for by itself."""
+        whole = None if scope.is_everything else scope.backends
+        self.alarms.due_at(outcome.plan.due, whole)
+        self.alarms.changed({change.ref for change in outcome.changes}, now)
+        waiting = {
+            one.backend
+            for one in self.status.all_unplaced()
+            if one.cause is Cause.SLOT_BUSY and one.backend is not None
+        }
+        self.alarms.wait_for(waiting, now)
+
+
+def _unread(planned: Plan, read: Collection[str | ServerRef]) -> set[ServerRef]:
+    """Return the slots that may not be acted upon as they were read long ago.
+
+    ``read`` has what was read in this pass: backends, and single slots.
+    """
+    return {
+        change.ref
+        for change in planned.changes
+        if change.kind in _TAKES_OUT
+        and change.ref not in read
+        and change.ref.backend not in read
+    }

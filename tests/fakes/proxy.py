@@ -39,7 +39,8 @@ class FakeProxy:
     more actions are done before the conversation breaks; ``is_dead`` refuses every
     connection; ``gate`` cleared makes every call wait. Like HAProxy's tables, those in
     memory tell no connections: ``connections`` has them, for whoever asks, and ``counted``
-    the scope of every observe that asked. ``looked`` has the servers of every look.
+    the scope of every observe that asked. ``tells_dates`` has each change of state dated, the
+    same for all of one call. ``looked`` has the servers of every look.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class FakeProxy:
         self.refuses: Callable[[Action], bool] = lambda _: False
         self.break_after: int | None = None
         self.is_dead = False
+        self.tells_dates = False
+        self._moment: float | None = None
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
@@ -168,6 +171,7 @@ class FakeProxy:
         """Do the actions, but for those that are to be refused."""
         self.batches += 1
         self.verified += verify
+        self._moment = asyncio.get_running_loop().time() if self.tells_dates else None
         await self._reach()
         return [self._do(action) for action in actions]
 
@@ -192,7 +196,7 @@ class FakeProxy:
                     f"{action.ref} is not at {action.address}", command="", reply=""
                 )
             )
-        servers[action.ref.server] = server_after(server, action)
+        servers[action.ref.server] = server_after(server, action, now=self._moment)
         if isinstance(action, ShutdownSessions):
             self.connections.pop(action.ref, None)
         self.writes.append(action)

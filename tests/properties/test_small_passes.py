@@ -1,0 +1,174 @@
+"""A pass that plans for what an event concerns ends where one that plans for everything does."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Sequence
+
+from hypothesis import given, settings, strategies as st
+from tests.fakes.containers import by_id, container
+from tests.fakes.loop import RecordingReporter
+from tests.fakes.proxy import FakeProxy
+
+from reconciler.core.claims import ClaimTable
+from reconciler.core.model import Attachment, Container, Health, Observed, Process
+from reconciler.core.placement import Context
+from reconciler.core.plan import Rules, plan
+from reconciler.core.touched import Touched
+from reconciler.haproxy.versions import reuse_needs_idle
+from reconciler.status import WorkerStatus
+from reconciler.upkeep import Upkeep
+
+
+Batch = dict[str, Container | None]
+
+LABELS = st.sampled_from(
+    (
+        {},
+        {"haproxy.backend": "api"},
+        {"haproxy.backends.web.port": "80", "haproxy.backends.api.port": "81"},
+        {"haproxy.weight": "7"},
+        {"haproxy.port": "none"},
+        {"haproxy.backend": "nowhere"},
+        {"haproxy.drain": "0"},
+    )
+)
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> Batch:
+    """Up to four containers that came, went or changed; some share an address."""
+    batch: Batch = {}
+    for number in draw(st.lists(st.integers(1, 9), min_size=1, max_size=4)):
+        one = container(
+            number, labels=draw(LABELS), health=draw(st.sampled_from(Health))
+        )
+        if number == 9:  # the same place as another's
+            shared = Attachment(network="demo_default", ipv4="10.0.0.1")
+            one = dataclasses.replace(one, networks=(shared,))
+        is_stopping = draw(st.sampled_from((False, False, True)))
+        one = dataclasses.replace(one, is_stopping=is_stopping)
+        batch[one.id] = draw(st.sampled_from((one, one, None)))
+    return batch
+
+
+class Follower:
+    """A HAProxy and what keeps its map, with claims of its own."""
+
+    def __init__(self, version: str, slots: int) -> None:
+        self.proxy = FakeProxy(slots=slots, backends=("web", "api"), version=version)
+        self.proxy.tells_dates = True
+        self.claims = ClaimTable(Context())
+        self.upkeep = Upkeep(
+            self.proxy,
+            self.claims,
+            WorkerStatus(name="fake"),
+            rules_for=rules_for,
+            reporter=RecordingReporter(),
+        )
+
+    async def follow(self, batch: Batch, *, everything: bool) -> None:
+        """Take in changes, and run passes until nothing is left."""
+        self.upkeep.touch(self.claims.update(batch))
+        if everything:
+            self.upkeep.must_observe = "the test wants it so"
+        for _ in range(4):
+            async for _outcome in self.upkeep.run_pass():
+                pass
+            if not self.upkeep.has_work:
+                break
+        assert not self.upkeep.has_work
+
+    def unplaced(self) -> list[str]:
+        """Return who has no slot, in words, in no order."""
+        return sorted(map(repr, self.upkeep.status.all_unplaced()))
+
+    def map(self) -> dict[str, dict[str, tuple[object, ...]]]:
+        """Return what HAProxy has, without dates."""
+        return {
+            backend: {
+                name: (one.address, one.port, one.admin, one.weight)
+                for name, one in servers.items()
+            }
+            for backend, servers in self.proxy.tables.items()
+        }
+
+    def known(self) -> dict[str, dict[str, tuple[object, ...]]]:
+        """Return what is believed to be in HAProxy."""
+        return {
+            backend: {
+                name: (one.address, one.port, one.admin, one.weight)
+                for name, one in servers.items()
+            }
+            for backend, servers in self.upkeep.status.tables.items()
+        }
+
+
+def rules_for(process: Process) -> Rules:
+    """Return the planner's rules, without a drain time: no clock is waited for here."""
+    return Rules(reuse_needs_idle=reuse_needs_idle(process.release), drain_seconds=0)
+
+
+async def compared(batches: Sequence[Batch], version: str, slots: int) -> None:
+    """Follow the same changes by small and by whole passes, and compare after each."""
+    small, whole = Follower(version, slots), Follower(version, slots)
+    for batch in batches:
+        await small.follow(batch, everything=False)
+        await whole.follow(batch, everything=True)
+
+        assert small.map() == whole.map()
+        assert small.unplaced() == whole.unplaced()
+        assert small.known() == small.map()
+        desired = small.claims.desired({"web", "api"})
+        observed = Observed(
+            process=small.proxy.worker, backends=small.upkeep.status.tables
+        )
+        left = plan(desired, observed, rules_for(small.proxy.worker), now=None)
+        assert left.actions == ()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(changes(), min_size=1, max_size=8),
+    st.sampled_from(("3.0.11", "2.6.12")),
+    st.integers(1, 9),
+)
+def test_small_passes_end_where_whole_ones_do(
+    batches: list[Batch], version: str, slots: int
+) -> None:
+    """The same slots, states, weights and reasons, with many slots or with too few."""
+    asyncio.run(compared(batches, version, slots))
+
+
+@given(st.lists(st.integers(1, 200), max_size=200), st.integers(1, 250))
+def test_taking_some_of_what_changed_loses_nothing(
+    numbers: list[int], most: int
+) -> None:
+    """What is taken is no more than was asked for, and the rest stays for later."""
+    touched, expected = Touched(), Touched()
+    for number in numbers:
+        for one in (touched, expected):
+            one.add(f"b{number % 3}", f"c{number % 50}", [("10.0.0.1", number)])
+    seen = Touched()
+    while touched:
+        taken = touched.take(most)
+        assert 0 < len(taken) <= most
+        seen.join(taken)
+
+    assert seen == expected
+
+
+async def test_however_many_changes_wait_they_are_planned_for() -> None:
+    """Where too many claims changed to keep them apart, whole backends are planned for."""
+    one = Follower("3.0.11", 3)
+    await one.follow({}, everything=True)
+    for number in range(1, 5000):
+        one.upkeep.touch(one.claims.update(by_id(container(number % 7 + 1))))
+        gone = container(number % 7 + 1).id
+        one.upkeep.touch(one.claims.update({gone: None}))
+        one.upkeep.touched.add("web", f"{number}", [("10.1.1.1", number)])
+
+    assert len(one.upkeep.touched) <= 4096
+    await one.follow(by_id(container(1)), everything=False)
+    assert one.proxy.homes() == {"10.0.0.1": "slot1"}

@@ -12,7 +12,14 @@ from tests.fakes.loop import RecordingReporter
 from tests.fakes.proxy import FakeProxy
 
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Attachment, Container, Health, Observed, Process
+from reconciler.core.model import (
+    Attachment,
+    Cause,
+    Container,
+    Health,
+    Observed,
+    Process,
+)
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules, plan
 from reconciler.core.touched import Touched
@@ -84,6 +91,11 @@ class Follower:
         """Return who has no slot, in words, in no order."""
         return sorted(map(repr, self.upkeep.status.all_unplaced()))
 
+    def waits(self) -> bool:
+        """Whether somebody waits for a slot to be idle."""
+        unplaced = self.upkeep.status.all_unplaced()
+        return any(one.cause is Cause.SLOT_BUSY for one in unplaced)
+
     def map(self) -> dict[str, dict[str, tuple[object, ...]]]:
         """Return what HAProxy has, without dates."""
         return {
@@ -125,7 +137,8 @@ async def compared(batches: Sequence[Batch], version: str, slots: int) -> None:
             process=small.proxy.worker, backends=small.upkeep.status.tables
         )
         left = plan(desired, observed, rules_for(small.proxy.worker), now=None)
-        assert left.actions == ()
+        # Where somebody waits for connections to end, an alarm brings the next pass.
+        assert left.actions == () or small.waits()
 
 
 @settings(max_examples=300, deadline=None)

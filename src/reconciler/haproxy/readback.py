@@ -146,6 +146,9 @@ class ReadBack:
     def _receive_server(self, name: str, indexes: list[int], answer: Reply) -> None:
         refusal = _refusal(answer)
         seen = None if refusal else single.row(answer)
+        if seen is not None and not seen.address:
+            self._numbers.forget()  # single rows do not tell: ask for whole backends
+            return
         is_it = seen is not None and seen.server == name
         where = (seen.address, seen.port) if seen is not None and is_it else None
         self._take(indexes, answer, refusal, where)

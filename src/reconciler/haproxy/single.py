@@ -24,6 +24,7 @@ class Row:
     server: str
     status: str
     address: str
+    """Empty where the socket's level is too low to be told."""
     port: int
     weight: int
     connections: int
@@ -66,6 +67,8 @@ def row(reply: Reply) -> Row | None:
 
 @lru_cache(maxsize=4096)
 def _endpoint(text: str) -> tuple[str, int]:
+    if not text:
+        return "", 0  # a socket of level "user" is not told
     host, _, port = text.rpartition(":")
     return canonical_address(host.strip("[]")), int(port)
 

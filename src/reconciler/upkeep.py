@@ -257,7 +257,8 @@ class Upkeep:
                 continue
             wanted = len(scope.touched.places(backend)) + MORE_FREE
             found = self._mirror.longest_free(backend, wanted)
-            if len(found) < count or wanted > SMALL_BACKEND:
+            is_small = len(self.status.tables[backend]) <= SMALL_BACKEND
+            if is_small or len(found) < count or wanted > SMALL_BACKEND:
                 scope.widen(backend)
                 continue
             scope.more_free[backend] = MORE_FREE

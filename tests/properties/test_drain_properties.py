@@ -21,7 +21,7 @@ from reconciler.core.model import (
     ShutdownSessions,
     is_placeholder,
 )
-from reconciler.core.openings import out_since
+from reconciler.core.openings import never_had_a_tenant, out_since
 from reconciler.core.plan import Rules, slot_number
 from reconciler.core.view import is_held
 
@@ -52,7 +52,7 @@ def drain_seconds(
 def test_a_slot_with_sessions_is_given_away_only_when_its_time_is_over(
     desired: Desired, observed: Observed, rules: Rules
 ) -> None:
-    """A newcomer's slot was idle or out for its drain time, as the plan comes to it."""
+    """A newcomer's slot was idle, new, or out for its drain time, as the plan comes to it."""
     before = table_of(observed)
     table = dict(before)
 
@@ -63,7 +63,9 @@ def test_a_slot_with_sessions_is_given_away_only_when_its_time_is_over(
             since = out_since(before[action.ref])
             seconds = drain_seconds(desired, observed, before[action.ref], rules)
             is_over = seconds == 0 or (since is not None and NOW - since >= seconds)
-            assert before[action.ref].connections == 0 or is_over
+            is_new = never_had_a_tenant(before[action.ref])
+            connections = before[action.ref].connections
+            assert connections == 0 or is_over or (connections is None and is_new)
         table[action.ref] = server_after(slot, action, now=NOW)
 
 
@@ -71,7 +73,10 @@ def test_a_slot_with_sessions_is_given_away_only_when_its_time_is_over(
 def test_where_nothing_is_known_nothing_is_given_away(
     desired: Desired, observed: Observed, rules: Rules
 ) -> None:
-    """With every slot just out and no connections read, only a drain time of 0 opens one."""
+    """With every slot just out and no connections read, only a drain time of 0 opens one.
+
+    But for those that never had a tenant.
+    """
     unread = {
         backend: {
             name: dataclasses.replace(
@@ -91,7 +96,8 @@ def test_where_nothing_is_known_nothing_is_given_away(
     for action in planned.actions:
         if isinstance(action, SetAddress) and not is_placeholder(action.address):
             slot = table[action.ref]
-            assert drain_seconds(desired, reading, slot, rules) == 0
+            no_time = drain_seconds(desired, reading, slot, rules) == 0
+            assert no_time or never_had_a_tenant(slot)
     waiting = {u.backend for u in planned.unplaced if u.cause is Cause.SLOT_BUSY}
     assert waiting == planned.wants_connections & waiting
 

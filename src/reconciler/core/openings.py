@@ -13,7 +13,14 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reconciler.core.model import AdminState, Endpoint, Rotation, Server, is_placeholder
+from reconciler.core.model import (
+    RELEASED_ADDRESS,
+    AdminState,
+    Endpoint,
+    Rotation,
+    Server,
+    is_placeholder,
+)
 
 
 _ALWAYS = float("-inf")
@@ -51,9 +58,20 @@ class Terms:
         """Return whether a slot that is out of rotation may be given away."""
         if slot.connections == 0:
             return Opening.OPEN
+        is_new = slot.connections is None and never_had_a_tenant(slot)
+        if is_new and not self.needs_idle:
+            return Opening.OPEN
         if not self.needs_idle and self.is_over(slot, seconds):
             return Opening.OPEN
         return Opening.UNKNOWN if slot.connections is None else Opening.BUSY
+
+
+def never_had_a_tenant(slot: Server) -> bool:
+    """Whether a slot has the address HAProxy was started with: nobody has sessions there.
+
+    A slot that had a tenant was released, and has the address that is written then.
+    """
+    return is_placeholder(slot.address) and slot.address != RELEASED_ADDRESS
 
 
 def out_since(slot: Server) -> float | None:

@@ -23,6 +23,9 @@ FEW_OF = 128
 """One server of so many may be asked for by itself: beyond that, the whole backend costs
 less (measured with 64 and with 10,000 slots)."""
 
+LOOKED_AT_OF = 16
+"""The same for a look: what it tells of connections takes two more tables of a backend."""
+
 
 class Numbers:
     """The numbers HAProxy gave its servers, by which it tells of a single one."""
@@ -41,13 +44,15 @@ class Numbers:
         """Another process has other numbers, perhaps."""
         self._by_backend.clear()
 
-    def of_few(self, backend: str, names: Collection[str]) -> dict[str, int] | None:
+    def of_few(
+        self, backend: str, names: Collection[str], *, few_of: int = FEW_OF
+    ) -> dict[str, int] | None:
         """Return the numbers of a few servers; None where the whole backend costs less.
 
-        Also where a number is not known.
+        That is where they are more than one in ``few_of``, or a number is not known.
         """
         known = self._by_backend.get(backend, {})
-        if len(names) > 1 and len(names) * FEW_OF > len(known):
+        if len(names) > 1 and len(names) * few_of > len(known):
             return None
         if not names or not all(name in known for name in names):
             return None

@@ -342,7 +342,7 @@ async def test_a_busy_slot_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_where_reuse_needs_idle_an_event_looks_at_a_few_slots() -> None:
     """The connections of some free slots are read, not those of a whole backend."""
-    proxy = FakeProxy(backends=("web", "api"), slots=40, version="2.6.12")
+    proxy = FakeProxy(backends=("web", "api"), slots=300, version="2.6.12")
     proxy.connections[SLOT1] = 1
     async with looping(proxy) as loop:
         await loop.reporter.until_passes(1)
@@ -358,8 +358,8 @@ async def test_where_reuse_needs_idle_an_event_looks_at_a_few_slots() -> None:
 
 async def test_where_all_of_a_few_slots_are_busy_the_backend_is_read() -> None:
     """Somewhere among many there may be an idle one."""
-    proxy = FakeProxy(slots=40, version="2.6.12")
-    busy = [ServerRef("web", f"slot{number}") for number in range(1, 40)]
+    proxy = FakeProxy(slots=300, version="2.6.12")
+    busy = [ServerRef("web", f"slot{number}") for number in range(1, 300)]
     proxy.connections = dict.fromkeys(busy, 1)
     async with looping(proxy) as loop:
         await loop.reporter.until_passes(1)
@@ -367,7 +367,7 @@ async def test_where_all_of_a_few_slots_are_busy_the_backend_is_read() -> None:
         await loop.reporter.until_passes(2)
 
         assert proxy.observed == [None, {"web"}]
-        assert proxy.homes() == {"10.0.0.1": "slot40"}
+        assert proxy.homes() == {"10.0.0.1": "slot300"}
 
 
 async def test_a_stalled_haproxy_delays_no_other() -> None:

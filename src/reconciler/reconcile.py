@@ -12,8 +12,7 @@ above 0), and nobody would ever finish it: it gets our signature, weight 0, at o
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,8 +36,8 @@ SIGN_ATTEMPTS = 10
 """A HAProxy that refuses one command in passing is asked again; one that always does is not
 asked for ever."""
 
-ACTIONS_AT_ONCE = 1000
-"""So many accepted actions are noted at once: about 3 ms. Then the loop may turn."""
+SERVERS_AT_ONCE = 500
+"""So many servers are noted at once: about 4 ms. Then the loop may turn."""
 
 
 class Servers(Protocol):
@@ -80,87 +79,84 @@ class _Progress:
     refusals: list[tuple[Action, RuntimeSocketError]] = field(default_factory=list)
     failed: set[ServerRef] = field(default_factory=set)
     commands: int = 0
+    done: dict[ServerRef, list[Action]] = field(default_factory=dict)
+    """What was accepted, by server."""
+
+    def note(
+        self,
+        actions: Sequence[Action],
+        results: Sequence[RuntimeSocketError | None],
+    ) -> list[ServerRef]:
+        """Take in the results of a phase.
+
+        Returns the slots of which an action was done after another had been refused.
+        """
+        half_done: dict[ServerRef, None] = {}
+        for action, error in zip(actions, results, strict=True):
+            ref = action.ref
+            if error is not None:
+                self.refusals.append((action, error))
+                self.failed.add(ref)
+            elif not isinstance(action, ConfirmAddress):
+                self.commands += 1
+                self.done.setdefault(ref, []).append(action)
+                if ref in self.failed:
+                    half_done[ref] = None
+        return list(half_done)
 
 
 async def carry_out(
     plan: Plan, proxy: Proxy, servers: Servers, clock: Callable[[], float]
 ) -> Outcome:
-    """Apply a plan, keeping ``servers`` true with every action HAProxy accepted.
+    """Apply a plan; at the end ``servers`` are true with every action HAProxy accepted.
 
-    Raises RuntimeSocketError where the conversation broke: ``servers`` then hold what was
-    answered, and HAProxy must be observed before anything else is planned.
+    Raises RuntimeSocketError where the conversation broke: ``servers`` are then as they were
+    before, and HAProxy must be observed before anything else is planned.
     """
     progress = _Progress()
     last = max((n for n, phase in enumerate(plan.phases) if phase), default=0)
     for number, phase in enumerate(plan.phases):
-        actions = [a for a in phase if a.ref not in progress.failed]
+        actions: Sequence[Action] = phase
+        if progress.failed:
+            actions = [a for a in phase if a.ref not in progress.failed]
         if actions:
             results = await proxy.apply(actions, verify=number == last)
-            await _take_in(progress, actions, results, servers, clock())
-            half_done = _half_done(actions, results)
-            progress.commands += await _sign(half_done, proxy, servers)
+            half_done = progress.note(actions, results)
+            await _sign(half_done, proxy, progress)
+    await _take_in(progress.done, servers, clock())
+    changes = plan.changes
+    if progress.failed:
+        changes = tuple(c for c in changes if c.ref not in progress.failed)
     return Outcome(
         plan=plan,
-        changes=tuple(c for c in plan.changes if c.ref not in progress.failed),
+        changes=changes,
         refusals=tuple(progress.refusals),
         commands=progress.commands,
     )
 
 
 async def _take_in(
-    progress: _Progress,
-    actions: Sequence[Action],
-    results: Sequence[RuntimeSocketError | None],
-    servers: Servers,
-    now: float,
+    done: Mapping[ServerRef, Sequence[Action]], servers: Servers, now: float
 ) -> None:
     """Note what was done, each server once, however much was done to it."""
-    done: dict[ServerRef, list[Action]] = {}
-    for action, error in zip(actions, results, strict=True):
-        if error is not None:
-            progress.refusals.append((action, error))
-            progress.failed.add(action.ref)
-        elif not isinstance(action, ConfirmAddress):
-            progress.commands += 1
-            # Health moves on by itself, within one check: a *down* kept here would be stale.
-            if not isinstance(action, SetHealthDown):
-                done.setdefault(action.ref, []).append(action)
-    noted = 0
-    for ref, some in done.items():
-        servers.put(server_after_all(servers.get(ref), some, now=now))
-        noted += len(some)
-        if noted >= ACTIONS_AT_ONCE:
-            noted = 0
+    for number, (ref, actions) in enumerate(done.items(), 1):
+        # Health moves on by itself, within one check: a *down* kept here would be stale.
+        lasting = [one for one in actions if not isinstance(one, SetHealthDown)]
+        servers.put(server_after_all(servers.get(ref), lasting, now=now))
+        if number % SERVERS_AT_ONCE == 0:
             await asyncio.sleep(0)
 
 
-def _half_done(
-    actions: Sequence[Action], results: Sequence[RuntimeSocketError | None]
-) -> list[ServerRef]:
-    """Return the slots of which an action was done after another had been refused."""
-    refused: set[ServerRef] = set()
-    found: dict[ServerRef, None] = {}
-    for action, error in zip(actions, results, strict=True):
-        if error is not None:
-            refused.add(action.ref)
-        elif action.ref in refused and not isinstance(action, ConfirmAddress):
-            found[action.ref] = None
-    return list(found)
-
-
-async def _sign(refs: Sequence[ServerRef], proxy: Proxy, servers: Servers) -> int:
-    """Set weight 0, so that the next pass knows the slots' state for our own doing.
-
-    Returns how many slots got it.
-    """
+async def _sign(refs: Sequence[ServerRef], proxy: Proxy, progress: _Progress) -> None:
+    """Set weight 0, so that the next pass knows the slots' state for our own doing."""
     left = list(refs)
     for _ in range(SIGN_ATTEMPTS):
         if not left:
             break
         signs = [SetWeight(ref, 0) for ref in left]
         results = await proxy.apply(signs, verify=False)
-        answered = list(zip(left, results, strict=True))
-        for ref in [ref for ref, error in answered if error is None]:
-            servers.put(dataclasses.replace(servers.get(ref), weight=0))
-        left = [ref for ref, error in answered if error is not None]
-    return len(refs) - len(left)
+        for sign, error in zip(signs, results, strict=True):
+            if error is None:
+                progress.commands += 1
+                progress.done.setdefault(sign.ref, []).append(sign)
+        left = [r for r, error in zip(left, results, strict=True) if error is not None]

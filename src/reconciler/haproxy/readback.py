@@ -90,7 +90,9 @@ class ReadBack:
         except LocalProtocolError as error:
             self._results[index] = error
         else:
-            self._waiting[index] = dataclasses.replace(action, address=address)
+            if address != action.address:
+                action = dataclasses.replace(action, address=address)
+            self._waiting[index] = action
 
     @property
     def is_done(self) -> bool:

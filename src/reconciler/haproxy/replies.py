@@ -231,10 +231,12 @@ def server_addresses(
     try:
         name_at = column["srv_name"]
         address_at, port_at = column["srv_addr"], column["srv_port"]
+        cells = max(name_at, address_at, port_at) + 1
         return {
             row[name_at]: (_address(row[address_at]), int(row[port_at]))
-            for line in _lines_of(lines, name_at, names)
-            for row in (line.split(" "),)
+            for line in lines
+            for row in (line.split(" ", cells),)
+            if row[name_at] in names
         }
     except (KeyError, IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error

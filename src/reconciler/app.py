@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Coroutine
 
+from reconciler import garbage
 from reconciler.config import Settings
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
@@ -67,7 +68,12 @@ async def run_daemon(settings: Settings) -> None:
     watcher = Watcher(engine, controller, resync_seconds=settings.resync_seconds)
     _log.info("started", extra={"haproxies": len(workers), "docker": engine.name})
     try:
-        await _until_signal(watcher.run(), controller.run(), metrics.run())
+        await _until_signal(
+            watcher.run(),
+            controller.run(),
+            metrics.run(),
+            garbage.collect(lambda: controller.is_loaded),
+        )
     finally:
         await engine.aclose()
         if runner is not None:

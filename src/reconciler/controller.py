@@ -44,6 +44,13 @@ class Controller:
         return self._informed.is_set()
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether Docker and every HAProxy that can be reached were read at least once."""
+        return self.is_informed and all(
+            worker.is_reached or worker.error is not None for worker in self.workers
+        )
+
+    @property
     def claims(self) -> ClaimTable:
         """What the running containers ask for."""
         return self._claims

@@ -60,6 +60,8 @@ class Outcome:
     refusals: tuple[tuple[Action, RuntimeSocketError], ...] = ()
     commands: int = 0
     """Commands that changed something (read-backs not counted)."""
+    writing_seconds: float = 0.0
+    """How long it took to have them done, read-backs included."""
 
     @property
     def unplaced(self) -> tuple[Unplaced, ...]:
@@ -113,7 +115,7 @@ async def carry_out(
     Raises RuntimeSocketError where the conversation broke: ``servers`` are then as they were
     before, and HAProxy must be observed before anything else is planned.
     """
-    progress = _Progress()
+    progress, began = _Progress(), clock()
     last = max((n for n, phase in enumerate(plan.phases) if phase), default=0)
     for number, phase in enumerate(plan.phases):
         actions: Sequence[Action] = phase
@@ -123,7 +125,8 @@ async def carry_out(
             results = await proxy.apply(actions, verify=number == last)
             half_done = progress.note(actions, results)
             await _sign(half_done, proxy, progress)
-    await _take_in(progress.done, servers, clock())
+    written = clock()
+    await _take_in(progress.done, servers, written)
     changes = plan.changes
     if progress.failed:
         changes = tuple(c for c in changes if c.ref not in progress.failed)
@@ -132,6 +135,7 @@ async def carry_out(
         changes=changes,
         refusals=tuple(progress.refusals),
         commands=progress.commands,
+        writing_seconds=written - began,
     )
 
 

@@ -16,6 +16,7 @@ from typing import assert_never
 from reconciler.core.model import (
     MAX_WEIGHT,
     Action,
+    AdminState,
     ConfirmAddress,
     ServerRef,
     SetAddress,
@@ -91,21 +92,30 @@ def _integer(number: int, *, low: int, high: int, what: str) -> str:
     return str(number)
 
 
+@lru_cache(maxsize=1 << 15)
+def _set_server(ref: ServerRef) -> str:
+    """Return how every line begins that sets something of a server."""
+    return f"set server {reference(ref)}"
+
+
+_STATES = {state: f" state {state.value}" for state in AdminState}
+
+
 def command(action: Action) -> str:
     """Return the line that does an action. ConfirmAddress has one too: what it reads.
 
     Raises LocalProtocolError for any value that may not reach the wire.
     """
     match action:
-        case SetState(ref, state):
-            return f"set server {reference(ref)} state {state.value}"
-        case SetWeight(ref, number):
-            return f"set server {reference(ref)} weight {weight(number)}"
+        case SetWeight():
+            return f"{_set_server(action.ref)} weight {weight(action.weight)}"
+        case SetState():
+            return _set_server(action.ref) + _STATES[action.state]
         case SetAddress(ref, text, number):
             tail = "" if number is None else f" port {port(number)}"
-            return f"set server {reference(ref)} addr {address(text)}{tail}"
+            return f"{_set_server(ref)} addr {address(text)}{tail}"
         case SetHealthDown(ref):
-            return f"set server {reference(ref)} health down"
+            return f"{_set_server(ref)} health down"
         case ShutdownSessions(ref):
             return f"shutdown sessions server {reference(ref)}"
         case ConfirmAddress(ref):
@@ -121,7 +131,7 @@ def lines(action: Action) -> tuple[str, ...]:
     operator may have made the slot ready since it was read, and saying so again is cheap.
     """
     if isinstance(action, SetAddress):
-        return (f"set server {reference(action.ref)} state maint", command(action))
+        return (_set_server(action.ref) + _STATES[AdminState.MAINT], command(action))
     return (command(action),)
 
 

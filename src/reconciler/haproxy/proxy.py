@@ -271,9 +271,11 @@ class RuntimeProxy:
             chain(_lines(actions, setters, results, owners), questions)
         )
         for index, raw in zip(owners, answers, strict=False):
-            if raw:
+            # Thousands are silent or say that an address is set: no words for those.
+            if raw and not replies.is_done(raw.removeprefix("[4]: ")):
+                reply = Reply.parse(commands.command(actions[index]), raw)
                 purpose = commands.purpose(actions[index])
-                refusal = replies.setter_refusal(Reply.parse("", raw), purpose)
+                refusal = replies.setter_refusal(reply, purpose)
                 results[index] = results[index] or refusal
         asked = [
             Reply.parse(line, raw)

@@ -90,13 +90,15 @@ def setter_refusal(reply: Reply, purpose: str) -> CommandRejectedError | None:
     setter is silent on success, but for an address: there success has a text, and some
     refusals begin with the same words.
     """
-    text = reply.text
-    if not text or (
+    return None if is_done(reply.text) else _rejection(reply, purpose)
+
+
+def is_done(text: str) -> bool:
+    """Whether a setter's answer, without severity, says that HAProxy did what it asked."""
+    return not text or (
         text.startswith(_ADDRESS_SET)
         and not any(mark in text for mark in _ADDRESS_NOT_SET)
-    ):
-        return None
-    return _rejection(reply, purpose)
+    )
 
 
 def query_refusal(reply: Reply, purpose: str) -> CommandRejectedError | None:

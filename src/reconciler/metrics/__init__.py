@@ -110,6 +110,12 @@ class Metrics:
         self._pass_seconds = self._histogram(
             "pass_duration", "How long a pass takes.", _PASS_SECONDS, "haproxy"
         )
+        self._writing_seconds = self._histogram(
+            "writing_duration",
+            "How long it took a pass to have its commands done, read-backs included.",
+            _PASS_SECONDS,
+            "haproxy",
+        )
         self._event_seconds = self._histogram(
             "event_to_applied",
             "From Docker's event (the engine's clock) to the end of the pass that "
@@ -152,6 +158,7 @@ class Metrics:
         self._replaced.labels(name)
         self._converged_at.labels(name)
         self._pass_seconds.labels(name)
+        self._writing_seconds.labels(name)
         self._event_seconds.labels(name)
 
     def watch(self, controller: Controller) -> None:
@@ -183,6 +190,8 @@ class Metrics:
             return
         result = "converged" if outcome.has_converged else "refused"
         self._passes.labels(name, result).inc()
+        if outcome.commands:
+            self._writing_seconds.labels(name).observe(outcome.writing_seconds)
         self._commands.labels(name, "done").inc(outcome.commands)
         self._commands.labels(name, "refused").inc(len(outcome.refusals))
         now = time.time()

@@ -9,12 +9,21 @@ that died is never brought back by a slow answer, and nothing is removed on igno
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import (
+    Collection,
+    Container as Membership,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import contextmanager
 from typing import NewType
 
 from reconciler.core.model import Container, StopRule
 
+
+FORGET_ABOVE = 1024
+"""What is remembered of containers that are gone: as many as there are twice, and these."""
 
 Moment = NewType("Moment", int)
 """A point in the order of events. Later is larger."""
@@ -46,11 +55,14 @@ class Catalog:
             yield moment
         finally:
             self._open_readings.remove(moment)
+            if len(self._last_event) > 2 * len(self._containers) + FORGET_ABOVE:
+                self._forget_fences()
 
     def note_event(self, container_id: str) -> None:
         """Something happened to a container: readings begun before are now too old."""
         self._now += 1
-        self._last_event[container_id] = self._now
+        if self._open_readings:  # one that begins later is younger than this anyway
+            self._last_event[container_id] = self._now
 
     def is_outdated(self, container_id: str, moment: Moment) -> bool:
         """Whether an event came after a reading began."""
@@ -71,6 +83,8 @@ class Catalog:
         """Remember what only an inspect tells; return whether it is another life."""
         if container.stop is None:
             return False
+        if len(self._stop_rules) > 2 * len(self._containers) + FORGET_ABOVE:
+            self._forget_rules(self._containers)
         self._stop_rules[container.id] = container.stop
         before = self._started.get(container.id, container.started)
         self._started[container.id] = container.started
@@ -121,15 +135,26 @@ class Catalog:
         for container in listed:
             seen.add(container.id)
             changed |= self.put(container, moment)
+        return changed | self.keep_only(seen, moment)
+
+    def keep_only(
+        self, seen: Collection[str], moment: Moment
+    ) -> dict[str, Container | None]:
+        """Everybody who runs was seen in a list that was begun at a moment."""
+        changed: dict[str, Container | None] = {}
         for container_id in [id_ for id_ in self._containers if id_ not in seen]:
             if not self.is_outdated(container_id, moment):
                 changed |= self.note_gone(container_id)
+        self._forget_rules(seen)
+        self._forget_fences()
+        return changed
+
+    def _forget_rules(self, seen: Membership[str]) -> None:
+        """Drop what is known of how others stop than these, and those that are known."""
         for container_id in [id_ for id_ in self._stop_rules if id_ not in seen]:
             if container_id not in self._containers:
                 del self._stop_rules[container_id]
                 self._started.pop(container_id, None)
-        self._forget_fences()
-        return changed
 
     def _forget_fences(self) -> None:
         """Drop the fences that no reading, under way or still to begin, can run into."""

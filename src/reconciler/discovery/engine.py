@@ -1,9 +1,12 @@
-"""Docker's HTTP API through docker-py's low-level client, kept in threads.
+"""One Docker engine: found and spoken to by docker-py, and asked directly where it matters.
 
 Only GET requests leave here: ``/version`` (docker-py negotiates), ``/containers/json``,
 ``/containers/{id}/json``, ``/events`` and ``/info``. That is the allow-list for a socket
-proxy. docker-py blocks, so every call runs in a thread of a small pool; a client is not
-safe to share between threads, so each thread has its own.
+proxy.
+
+On a unix socket, what stands between an event and its effect is asked on the event loop
+(``unix_http``, docs/decisions/0023). All else is docker-py's, which blocks: it runs in the
+threads of a small pool, each with a client of its own, as a client is not safe to share.
 """
 
 from __future__ import annotations
@@ -12,12 +15,11 @@ import asyncio
 import json
 import logging
 import os
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -25,7 +27,7 @@ from urllib.parse import quote
 import docker
 import requests
 import urllib3
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException
 from docker.transport import UnixHTTPAdapter
 from docker.utils import kwargs_from_env
 
@@ -33,22 +35,21 @@ from reconciler.core.model import Container
 from reconciler.discovery.inspect import (
     EVENT_FILTERS,
     EngineEvent,
-    Json,
     clock_from_info,
     container_from_inspect,
     container_from_list,
-    event_from,
+    event_of_line,
 )
-from reconciler.errors import (
-    DiscoveryError,
-    DockerUnavailableError,
-    quoted,
-)
+from reconciler.discovery.json_elements import JsonElements
+from reconciler.discovery.naming import named, secrets
+from reconciler.discovery.streams import EventStream, ThreadedEvents, UnixEvents
+from reconciler.discovery.unix_http import Answer, HttpError, UnixHttp
+from reconciler.errors import DockerUnavailableError, quoted
 
 
 T = TypeVar("T")
 
-_asked = logging.getLogger("reconciler.asked")
+_asked_log = logging.getLogger("reconciler.asked")
 
 DEFAULT_TIMEOUT_SECONDS = 20.0
 """For one answer. A list of 10,000 containers takes a busy engine seconds."""
@@ -56,8 +57,11 @@ DEFAULT_TIMEOUT_SECONDS = 20.0
 USUAL_SOCKET = "unix:///var/run/docker.sock"
 """Where docker-py looks when nobody tells it."""
 
-INSPECT_THREADS = 4
-"""An inspect takes about 2 ms, most of it in Python: more threads only fight for the GIL."""
+DOCKER_THREADS = 4
+"""For what goes through docker-py. More threads would only fight for the GIL."""
+
+ENTRIES_AT_ONCE = 100
+"""So many entries of a list are read in one go: 2 to 3 ms. Then the loop may turn."""
 
 
 class Engine:
@@ -69,14 +73,16 @@ class Engine:
         """``url`` as in DOCKER_HOST; None takes the environment's, else the usual socket."""
         self._url = url
         self._timeout_seconds = timeout_seconds
-        self._pool = ThreadPoolExecutor(INSPECT_THREADS, thread_name_prefix="docker")
+        self._pool = ThreadPoolExecutor(DOCKER_THREADS, thread_name_prefix="docker")
         self._local = threading.local()
         self._api_version = "auto"
+        self._unix: UnixHttp | None = None
+        self._is_routed = False
 
     @property
     def name(self) -> str:
         """The engine as the operator wrote it, or as docker-py finds it; no credentials."""
-        return _named(self._written)
+        return named(self._written)
 
     @property
     def _written(self) -> str:
@@ -84,30 +90,101 @@ class Engine:
 
     async def containers(self) -> list[Container]:
         """Return all running containers, in one request."""
+        return [one async for part in self.listed() for one in part]
 
-        def read(client: docker.APIClient) -> list[Container]:
-            return [container_from_list(entry) for entry in _listed(client)]
+    async def listed(self) -> AsyncGenerator[list[Container]]:
+        """Yield all running containers, in one request, some at a time.
 
-        return await self._call(read, "GET /containers/json")
+        The loop turns between two parts, and the whole answer is never in memory.
+        """
+        async with self._asking("GET /containers/json"):
+            async for part in self._list("/containers/json"):
+                yield part
+
+    async def containers_of(self, ids: Collection[str]) -> dict[str, Container]:
+        """Return those of some containers that the engine lists as running, by id.
+
+        A list may be a moment behind the events. Who is missing may run all the same.
+        """
+        filters = quote(json.dumps({"id": list(ids)}, separators=(",", ":")))
+        async with self._asking(f"GET /containers/json of {len(ids)} containers"):
+            parts = self._list(f"/containers/json?filters={filters}")
+            return {one.id: one async for part in parts for one in part}
 
     async def container(self, container_id: str) -> Container | None:
         """Return one container by id or name, None where there is no such container."""
+        path = f"/containers/{quote(container_id, safe='')}/json"
+        async with self._asking(f"GET /containers/{container_id}/json"):
+            answer = await self._get(path)
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return None
+            if answer.status != HTTPStatus.OK:
+                raise DockerUnavailableError(
+                    f"docker refused to describe container {quoted(container_id)}: status "
+                    f"{answer.status}, {quoted(answer.body.decode(errors='replace'))}"
+                )
+            return container_from_inspect(json.loads(answer.body))
 
-        def read(client: docker.APIClient) -> Container | None:
-            document = _inspected(client, container_id)
-            return None if document is None else container_from_inspect(document)
+    async def _list(self, path: str) -> AsyncGenerator[list[Container]]:
+        unix = await self._route()
+        if unix is None:
+            answer = await self._in_a_thread(lambda client: _asked(client, path))
+            _require_ok(answer.status, answer.body)
+            entries = await asyncio.to_thread(json.loads, answer.body)
+            for start in range(0, len(entries), ENTRIES_AT_ONCE):
+                part = entries[start : start + ENTRIES_AT_ONCE]
+                yield [container_from_list(entry) for entry in part]
+                await asyncio.sleep(0)
+            return
+        elements, refusal, status = JsonElements(), b"", 0
+        async for part in unix.get_parts(f"/v{self._api_version}{path}"):
+            if isinstance(part, int):
+                status = part
+            elif status != HTTPStatus.OK:
+                refusal += part
+            else:
+                elements.feed(part)
+                while entries := elements.take(ENTRIES_AT_ONCE):
+                    yield [container_from_list(entry) for entry in entries]
+                    await asyncio.sleep(0)
+        _require_ok(status, refusal)
+        elements.end()
 
-        return await self._call(read, f"GET /containers/{container_id}/json")
+    async def _get(self, path: str) -> Answer:
+        unix = await self._route()
+        if unix is None:
+            return await self._in_a_thread(lambda client: _asked(client, path))
+        return await unix.get(f"/v{self._api_version}{path}")
+
+    async def _route(self) -> UnixHttp | None:
+        """Return what asks a unix socket, None where docker-py has to; find out if need be."""
+        if not self._is_routed:
+            path = await self._in_a_thread(self._negotiated)
+            if path is not None and self._unix is None:
+                self._unix = UnixHttp(path, timeout_seconds=self._timeout_seconds)
+            self._is_routed = True
+        return self._unix
+
+    def _negotiated(self, _: docker.APIClient) -> str | None:
+        """Ask for the API's version anew; return the path of the unix socket, if it is one."""
+        self._api_version = "auto"
+        client = self._new_client(self._timeout_seconds)
+        try:
+            return _unix_path(client)
+        finally:
+            client.close()
 
     async def version(self) -> dict[str, Any]:
         """Return ``GET /version``."""
-        return await self._call(lambda client: client.version(), "GET /version")
+        async with self._asking("GET /version"):
+            return await self._in_a_thread(lambda client: client.version())
 
     async def now(self) -> float:
         """Return the engine's own clock in Unix seconds; ours where it does not tell it."""
-        told = await self._call(
-            lambda client: clock_from_info(client.info()), "GET /info"
-        )
+        async with self._asking("GET /info"):
+            told = await self._in_a_thread(
+                lambda client: clock_from_info(client.info())
+            )
         return told or time.time()
 
     async def events(self, *, since: float) -> EventStream:
@@ -115,55 +192,56 @@ class Engine:
 
         When this returns, the engine has answered: no later event is missed.
         """
-        client = await self._call(lambda _: self._new_client(timeout=None))
-        return await self._call(
-            lambda _: EventStream(client, since=since, engine=self),
-            "GET /events, to follow",
-        )
+        async with self._asking("GET /events, to follow"):
+            unix = await self._route()
+            if unix is None:
+                client = await self._in_a_thread(lambda _: self._new_client(None))
+                return await self._in_a_thread(
+                    lambda _: ThreadedEvents(client, since=since)
+                )
+            status, stream = await unix.follow(
+                f"/v{self._api_version}/events?since={int(since)}&filters={_FILTERS}"
+            )
+            if status != HTTPStatus.OK:
+                _require_ok(status, await stream.rest())
+            return UnixEvents(stream)
 
     async def past_events(self, *, since: float, until: float) -> list[EngineEvent]:
         """Return what the engine still remembers between two moments (Unix seconds).
 
         ``until`` in the future would have the engine wait for it.
         """
-
-        def read(client: docker.APIClient) -> list[EngineEvent]:
-            # docker-py's events() waits for ever for an engine that says nothing.
-            answer = client.get(
-                f"{client.base_url}/v{client.api_version}/events",
-                params={
-                    "since": f"{since:.9f}",
-                    "until": f"{until:.9f}",
-                    "filters": json.dumps(EVENT_FILTERS),
-                },
-                timeout=self._timeout_seconds,
-            )
-            answer.raise_for_status()
-            events = map(_event_of_line, answer.content.splitlines())
+        span = f"since={since:.9f}&until={until:.9f}"
+        async with self._asking("GET /events"):
+            answer = await self._get(f"/events?{span}&filters={_FILTERS}")
+            _require_ok(answer.status, answer.body)
+            events = map(event_of_line, answer.body.splitlines())
             return [event for event in events if event is not None]
 
-        return await self._call(read, "GET /events")
-
     async def aclose(self) -> None:
-        """Give the threads up."""
+        """Give threads and connections up."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._unix is not None:
+            self._unix.close()
 
-    async def _call(
-        self, read: Callable[[docker.APIClient], T], request: str = ""
-    ) -> T:
-        """Read something in a thread. ``request`` is what is said of it to who asks."""
-        loop = asyncio.get_running_loop()
+    @asynccontextmanager
+    async def _asking(self, request: str) -> AsyncGenerator[None]:
+        """Say of a request how long it took, and turn what fails into our own error."""
         began, end = time.perf_counter(), "failed after "
         try:
-            answer = await loop.run_in_executor(self._pool, self._in_thread, read)
+            with self.translated_errors():
+                yield
             end = ""
         finally:
-            if request:
-                late = (time.perf_counter() - began) * 1000
-                _asked.debug(
-                    "asked docker at %s: %s (%s%.1f ms)", self.name, request, end, late
-                )
-        return answer
+            late = (time.perf_counter() - began) * 1000
+            _asked_log.debug(
+                "asked docker at %s: %s (%s%.1f ms)", self.name, request, end, late
+            )
+
+    async def _in_a_thread(self, read: Callable[[docker.APIClient], T]) -> T:
+        """Ask through docker-py, which blocks."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._in_thread, read)
 
     def _in_thread(self, read: Callable[[docker.APIClient], T]) -> T:
         with self.translated_errors():
@@ -193,14 +271,14 @@ class Engine:
         try:
             yield
         except DockerUnavailableError:
-            self._api_version = "auto"  # it may come back as another engine
+            self._is_routed = False  # it may come back as another engine
             raise
         except APIError as error:
             raise DockerUnavailableError(
                 f"docker at {self.name} refused: {self._quoted(error.explanation or error)}"
             ) from error
         except _FAULTS as error:
-            self._api_version = "auto"
+            self._is_routed = False
             raise DockerUnavailableError(
                 f"docker at {self.name} cannot be reached: {self._quoted(error)}; "
                 f"{_mend(error)}"
@@ -209,38 +287,9 @@ class Engine:
     def _quoted(self, error: object) -> str:
         """Quote an error that may quote the engine's URL, or parts of it."""
         text = str(error).replace(self._written, self.name)
-        for part in _secrets(self._written):
+        for part in secrets(self._written):
             text = text.replace(part, "***")
         return quoted(text)
-
-
-_ENDS = re.compile(r"[:/@?#]+")
-_PATHS = ("unix://", "npipe://", "fd://", "/")
-_SHORTEST_SECRET = 3
-"""Shorter parts would be found in every other word."""
-
-
-def _split(url: str) -> tuple[str, str, str]:
-    """Return what stands before, in and behind a URL's user and password."""
-    if url.startswith(_PATHS) or "@" not in url:
-        return "", "", url
-    scheme, separator, rest = url.partition("://")
-    start = f"{scheme}{separator}" if separator else ""
-    # Up to the last @, however oddly a password is written.
-    user_info, _, host = (rest if separator else url).rpartition("@")
-    return start, user_info, host
-
-
-def _named(url: str) -> str:
-    """Return an engine's URL without credentials."""
-    start, user_info, host = _split(url)
-    return f"{start}***@{host}" if user_info else url
-
-
-def _secrets(url: str) -> list[str]:
-    """Return the parts of a URL's credentials, as a parser may take them for others."""
-    _, user_info, _ = _split(url)
-    return [one for one in _ENDS.split(user_info) if len(one) >= _SHORTEST_SECRET]
 
 
 _FAULTS = (
@@ -249,38 +298,31 @@ _FAULTS = (
     urllib3.exceptions.HTTPError,
     OSError,
     ValueError,
+    HttpError,
 )
 """What docker-py and what is below it raise when there is no good answer."""
 
 
-def _inspected(client: docker.APIClient, container_id: str) -> Json | None:
-    """Return ``GET /containers/{id}/json``, None where there is no such container."""
-    answer = _answer_of(client, f"/containers/{quote(container_id, safe='')}/json")
-    if answer is None:
-        try:
-            return dict(client.inspect_container(container_id))
-        except NotFound:
-            return None
-    if answer.status == HTTPStatus.NOT_FOUND:
-        return None
-    if answer.status != HTTPStatus.OK:
-        raise DockerUnavailableError(
-            f"docker refused to describe container {quoted(container_id)}: "
-            f"status {answer.status}, {quoted(answer.data.decode(errors='replace'))}"
-        )
-    document: Json = json.loads(answer.data)
-    return document
+_FILTERS = quote(json.dumps(EVENT_FILTERS, separators=(",", ":")))
 
 
-def _listed(client: docker.APIClient) -> list[Json]:
-    """Return ``GET /containers/json``: all running containers."""
-    answer = _answer_of(client, "/containers/json")
-    if answer is None:
-        return list(client.containers())
-    if answer.status != HTTPStatus.OK:
-        raise APIError(f"status {answer.status}", explanation=_message(answer.data))
-    listed: list[Json] = json.loads(answer.data)
-    return listed
+def _unix_path(client: docker.APIClient) -> str | None:
+    """Return the socket docker-py asks, None where it is no unix socket."""
+    adapter = client.get_adapter(client.base_url)
+    return adapter.socket_path if isinstance(adapter, UnixHTTPAdapter) else None
+
+
+def _asked(client: docker.APIClient, path: str) -> Answer:
+    """GET a path through docker-py: over TCP, TLS, SSH or a named pipe."""
+    answer = client.get(
+        f"{client.base_url}/v{client.api_version}{path}", timeout=client.timeout
+    )
+    return Answer(answer.status_code, answer.content)
+
+
+def _require_ok(status: int, body: bytes) -> None:
+    if status != HTTPStatus.OK:
+        raise APIError(f"status {status}", explanation=_message(body))
 
 
 def _message(body: bytes) -> str:
@@ -288,32 +330,6 @@ def _message(body: bytes) -> str:
     with suppress(ValueError, KeyError, TypeError):
         return str(json.loads(body)["message"])
     return body.decode(errors="replace")
-
-
-def _answer_of(client: docker.APIClient, path: str) -> urllib3.BaseHTTPResponse | None:
-    """GET a path on docker-py's own connections; None where those are on no unix socket.
-
-    docker-py makes a connection and a whole ``requests`` call for each container, which
-    takes longer than the engine's answer does, and it takes a long answer to pieces. An
-    inspect stands between an event and its effect, and a list may have 10,000 entries, so on
-    a unix socket docker-py's own connection pool is asked directly: the same socket and no
-    library more (docs/decisions/0013).
-    """
-    adapter = client.get_adapter(client.base_url)
-    if not isinstance(adapter, UnixHTTPAdapter):
-        return None
-    pool = adapter.get_connection(client.base_url)
-    return pool.urlopen(
-        "GET", f"/v{client.api_version}{path}", retries=False, timeout=client.timeout
-    )
-
-
-def _event_of_line(line: bytes) -> EngineEvent | None:
-    """Return the event of one line of ``GET /events``, None for what is unreadable."""
-    with suppress(DiscoveryError, ValueError):
-        document = json.loads(line)
-        return event_from(document) if isinstance(document, dict) else None
-    return None
 
 
 def _mend(error: BaseException) -> str:
@@ -325,40 +341,3 @@ def _mend(error: BaseException) -> str:
     if "refused" in text.lower():
         return "is the engine running?"
     return "check --docker, DOCKER_HOST and the engine"
-
-
-class EventStream:
-    """An open subscription. Ends (returns) when the engine goes or :meth:`close` is called.
-
-    docker-py turns a broken stream into a normal end. So the end says nothing but: subscribe
-    again, and read everything again.
-    """
-
-    def __init__(
-        self, client: docker.APIClient, *, since: float, engine: Engine
-    ) -> None:
-        self._client = client
-        self._engine = engine
-        self._stream = client.events(
-            since=int(since), filters=dict(EVENT_FILTERS), decode=True
-        )
-
-    def pump(self, receive: Callable[[EngineEvent], object]) -> None:
-        """Call ``receive`` for each event, in this thread, until the stream ends.
-
-        An event that cannot be read is left to the next resync. Raises DockerUnavailableError where docker-py does not hide the fault.
-        """
-        with self._engine.translated_errors():
-            for document in self._stream:
-                event = None
-                with suppress(DiscoveryError):
-                    event = event_from(document)
-                if event is not None:
-                    receive(event)
-
-    def close(self) -> None:
-        """End the subscription from any thread. :meth:`pump` returns soon after."""
-        with suppress(Exception):  # half of a broken socket may fail in many ways
-            self._stream.close()
-        with suppress(Exception):
-            self._client.close()

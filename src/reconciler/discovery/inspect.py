@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import json
 import re
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,8 +159,24 @@ def _own_name(names: Iterable[str]) -> str:
     return min(own, default="")
 
 
+_PREFIX = "haproxy."
+_OTHER_LABELS = frozenset(
+    {
+        "com.docker.compose.project",
+        "com.docker.compose.service",
+        "com.docker.swarm.service.name",
+    }
+)
+"""Labels that mean something here. A container has a dozen more, and there may be thousands
+of containers."""
+
+
 def _labels(labels: Any) -> Mapping[str, str]:  # noqa: ANN401 - it is JSON
-    return {str(k): str(v) for k, v in (labels or {}).items()}
+    return {
+        sys.intern(str(key)): sys.intern(str(value))
+        for key, value in (labels or {}).items()
+        if str(key) in _OTHER_LABELS or str(key).startswith(_PREFIX)
+    }
 
 
 def _health(text: str) -> Health:
@@ -256,6 +274,14 @@ def event_from(document: Json) -> EngineEvent | None:
     """
     with _readable(document):
         return _event(document)
+
+
+def event_of_line(line: bytes) -> EngineEvent | None:
+    """Return the event of one line of ``GET /events``, None for what is none or unreadable."""
+    with suppress(DiscoveryError, ValueError):
+        document = json.loads(line)
+        return event_from(document) if isinstance(document, dict) else None
+    return None
 
 
 def _event(document: Json) -> EngineEvent | None:

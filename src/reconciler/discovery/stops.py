@@ -108,6 +108,14 @@ class Stops:
         """Forget every other container."""
         self._lives = {k: v for k, v in self._lives.items() if k in container_ids}
 
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def is_signalled(self, container_id: str) -> bool:
+        """Whether a container was sent any signal in its present life."""
+        life = self._lives.get(container_id)
+        return life is not None and bool(life.signals)
+
     def signalled(self) -> set[str]:
         """Return the containers that were sent any signal in their present life."""
         return {container_id for container_id, v in self._lives.items() if v.signals}

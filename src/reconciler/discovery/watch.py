@@ -9,8 +9,7 @@ the engine does not answer, everything stays as it was: nothing is removed on ig
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn, Protocol
 
@@ -22,10 +21,12 @@ from tenacity import (
 )
 
 from reconciler.core.model import Container
-from reconciler.discovery.catalog import Catalog
-from reconciler.discovery.engine import Engine, EventStream
+from reconciler.discovery.catalog import FORGET_ABOVE, Catalog
+from reconciler.discovery.engine import Engine
 from reconciler.discovery.inspect import Effect, EngineEvent
+from reconciler.discovery.looks import Looks, Told
 from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
+from reconciler.discovery.streams import EventStream
 from reconciler.errors import DiscoveryError
 
 
@@ -85,13 +86,18 @@ class Watcher:
         self._sink = sink
         self._resync_seconds = resync_seconds
         self._catalog = Catalog()
-        self._looking: dict[str, float | None] = {}
-        self._looks: dict[str, asyncio.Task[None]] = {}
+        self._has_unlearned = asyncio.Event()
+        told = Told(
+            judge=self._judged,
+            changed=lambda changes, at: self._tell(changes, at=at),
+            listed=self._has_unlearned.set,
+            failed=self._ask_for_resync,
+        )
+        self._looks = Looks(engine, self._catalog, told)
         self._resync_wanted = asyncio.Event()
         self._stops = Stops()
         self._stop_timers: dict[str, asyncio.TimerHandle] = {}
         self._replay_timer: asyncio.TimerHandle | None = None
-        self._has_unlearned = asyncio.Event()
         self._engine_now = 0.0
         self._replay_ends = self._replay_gap_ends = 0.0
         self._is_listing = True
@@ -146,27 +152,25 @@ class Watcher:
 
     async def _follow(self, stream: EventStream) -> None:
         """Read everything, then take events until the stream ends."""
-        self._looking.clear()
-        self._looks.clear()
         self._is_listing = True
-        ended = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             endless = [
                 tasks.create_task(self._resync()),
                 tasks.create_task(self._learn()),
             ]
-            _pump(stream, lambda event: self._receive(event, tasks), ended)
             try:
-                await ended.wait()
+                async for event in stream.events():
+                    self._receive(event, tasks)
             finally:
-                ended.set()
-                for task in (*endless, *self._looks.values()):
+                self._looks.stop()
+                for task in endless:
                     task.cancel()
 
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         now = asyncio.get_running_loop().time()
         age = self._age(event, now)
         self._stops.note(event, now - (age or 0.0), is_news=age is None)
+        self._forget_ended()
         if age is not None:
             self._judge_soon()
             if event.effect is Effect.SIGNAL or age > _OVERLAP_SECONDS:
@@ -187,8 +191,19 @@ class Watcher:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
             self._unmark(event.container_id)
         if event.action != "destroy":
-            self._look(event.container_id, event.at, tasks)
+            self._looks.want(
+                event.container_id,
+                event.at,
+                tasks,
+                has_started=event.action == "start" and not is_replay,
+            )
         return None
+
+    def _forget_ended(self) -> None:
+        """Remember no more of containers that have ended than of those that run."""
+        known = len(self._catalog.containers)
+        if len(self._stops) > 2 * known + FORGET_ABOVE and not self._is_listing:
+            self._stops.keep_only({*self._catalog.containers, *self._looks.wanted})
 
     def _age(self, event: EngineEvent, now: float) -> float | None:
         """Return how many seconds old a replayed event is, None for news."""
@@ -205,7 +220,7 @@ class Watcher:
         if container_id not in self._catalog.containers:
             return
         if self._catalog.stop_rule(container_id) is None:
-            self._look(container_id, event.at, tasks)
+            self._looks.want(container_id, event.at, tasks)
         self._tell(self._judged(container_id), at=event.at)
 
     def _judge_soon(self) -> None:
@@ -276,39 +291,11 @@ class Watcher:
         if event.action == "start" or self._is_listing:
             return False
         id_ = event.container_id
-        return id_ not in self._catalog.containers and id_ not in self._looking
+        return id_ not in self._catalog.containers and id_ not in self._looks
 
-    def _look(
-        self, container_id: str, at: float | None, tasks: asyncio.TaskGroup
-    ) -> None:
-        """Inspect a container; if that is under way, once more after it."""
-        is_under_way = container_id in self._looking
-        self._looking[container_id] = at
-        if not is_under_way:
-            self._looks[container_id] = tasks.create_task(self._inspect(container_id))
-
-    async def _inspect(self, container_id: str) -> None:
-        """Inspect until no event came during it. A failure asks for a resync."""
-        try:
-            while True:
-                at = self._looking[container_id]
-                with self._catalog.reading() as moment:
-                    container = await self._engine.container(container_id)
-                    if self._catalog.is_outdated(container_id, moment):
-                        continue
-                    if container is None:
-                        changes = self._catalog.note_gone(container_id)
-                    else:
-                        changes = self._catalog.put(container, moment)
-                        changes |= self._judged(container_id)
-                self._tell(changes, at=at)
-                return
-        except DiscoveryError as error:
-            self._sink.engine_lost(str(error))
-            self._resync_wanted.set()
-        finally:
-            self._looking.pop(container_id, None)
-            self._looks.pop(container_id, None)
+    def _ask_for_resync(self, error: DiscoveryError) -> None:
+        self._sink.engine_lost(str(error))
+        self._resync_wanted.set()
 
     def _tell(
         self, changes: Mapping[str, Container | None], *, at: float | None
@@ -383,44 +370,31 @@ class Watcher:
                 continue
 
     async def _list(self) -> None:
+        """Read the list, some of it at a time, and tell what it changes.
+
+        What is told of a part counts at once. That somebody is gone shows at the end only.
+        """
         self._is_listing = True
+        seen: set[str] = set()
+        overtaken: set[str] = set()
         with self._catalog.reading() as moment:
-            listed = await self._engine.containers()
-            overtaken = {
-                one.id for one in listed if self._catalog.is_outdated(one.id, moment)
-            }
-            changes = self._catalog.replace(listed, moment)
+            async for part in self._engine.listed():
+                changes: dict[str, Container | None] = {}
+                for one in part:
+                    seen.add(one.id)
+                    if self._catalog.is_outdated(one.id, moment):
+                        overtaken.add(one.id)
+                    changes |= self._catalog.put(one, moment)
+                    if self._stops.is_signalled(one.id):
+                        changes |= self._judged(one.id)
+                self._tell(changes, at=None)
+            changes = self._catalog.keep_only(seen, moment)
         self._is_listing = False
-        self._stops.keep_only({*self._catalog.containers, *self._looking})
+        self._stops.keep_only({*self._catalog.containers, *self._looks.wanted})
         self._tell(changes | self._all_judged(), at=None)
         if self._catalog.unlearned():
             self._has_unlearned.set()
-        # Whom an event overtook is not known by this list, but by the inspect it caused.
-        under_way = [self._looks[id_] for id_ in overtaken & self._looks.keys()]
-        if under_way:
-            await asyncio.wait(under_way)
+        # Whom an event overtook is not known by this list, but by the look it caused.
+        await self._looks.until_looked_at(overtaken)
         if not self._resync_wanted.is_set():
             self._sink.listed()
-
-
-def _pump(
-    stream: EventStream, receive: Callable[[EngineEvent], None], ended: asyncio.Event
-) -> None:
-    """Let a thread read the stream, and the loop receive each event until ``ended``."""
-    loop = asyncio.get_running_loop()
-
-    def receive_unless_ended(event: EngineEvent) -> None:
-        if not ended.is_set():
-            receive(event)
-
-    def read() -> None:
-        # Why it ended makes no difference to what has to be done; and a stream that is
-        # closed while it is read, or read while the loop is closed, may fail in many ways.
-        with suppress(Exception):
-            stream.pump(
-                lambda event: loop.call_soon_threadsafe(receive_unless_ended, event)
-            )
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=read, name="docker-events", daemon=True).start()

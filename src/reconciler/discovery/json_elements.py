@@ -49,7 +49,11 @@ class JsonElements:
         text, at = self._text, self._at
         while at < len(text):
             sign = text[at]
-            if sign in _SPACE or (sign == "," and self._has_begun):
+            if sign in _SPACE:
+                at += 1
+            elif self._has_ended:
+                raise ValueError(f"no JSON array: {sign!r} stands behind its end")
+            elif sign == "," and self._has_begun:
                 at += 1
             elif not self._has_begun:
                 if sign != "[":
@@ -59,7 +63,7 @@ class JsonElements:
             elif sign == "]":
                 self._has_ended = True
                 at += 1
-            elif sign != "{" or self._has_ended:
+            elif sign != "{":
                 raise ValueError(f"no JSON array of objects: {sign!r} is in it")
             else:
                 self._at = at

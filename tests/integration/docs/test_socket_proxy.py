@@ -95,13 +95,12 @@ async def test_the_reconciler_reads_and_follows_through_it_without_delay(
             inspected = await engine.container(listed.id)
             stream = await engine.events(since=await engine.now())
             got: asyncio.Queue[EngineEvent] = asyncio.Queue()
-            loop = asyncio.get_running_loop()
-            following = asyncio.create_task(
-                asyncio.to_thread(
-                    stream.pump,
-                    lambda event: loop.call_soon_threadsafe(got.put_nowait, event),
-                )
-            )
+
+            async def follow() -> None:
+                async for event in stream.events():
+                    got.put_nowait(event)
+
+            following = asyncio.create_task(follow())
             scripted.pause("web-1")
             await _until(got, "pause")
             began = time.monotonic()

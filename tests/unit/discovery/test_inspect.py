@@ -85,7 +85,7 @@ def test_what_is_read_of_a_container() -> None:
     """Every field that placing needs, as Docker has it."""
     listed, _ = both(
         {
-            "labels": {"a": "b"},
+            "labels": {"haproxy.port": "b", "maintainer": "somebody"},
             "ports": [8000, "53/udp"],
             "health": "healthy",
             "networks": {"net": Addresses("10.0.0.1", "fd00::1")},
@@ -95,7 +95,7 @@ def test_what_is_read_of_a_container() -> None:
     assert listed.name == "web-1"
     assert (listed.is_running, listed.is_paused) == (True, False)
     assert listed.health is Health.HEALTHY
-    assert listed.labels == {"a": "b"}
+    assert listed.labels == {"haproxy.port": "b"}
     assert listed.tcp_ports == (8000,)
     assert listed.networks == (
         Attachment(network="net", ipv4="10.0.0.1", ipv6="fd00::1"),

@@ -290,7 +290,7 @@ async def test_a_failed_inspect_asks_for_a_list(
     scripted.run("web-1", labels=WEB)
     await sink.until_names("web-1")
 
-    assert sink.lists >= 2
+    await sink.until(lambda: sink.lists >= 2, "a second list")
 
 
 async def test_a_list_cut_in_the_middle_is_no_list(

@@ -1,0 +1,84 @@
+"""A JSON array in pieces: however it was cut, it is the array; and half of it is none."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from reconciler.discovery.json_elements import JsonElements
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner)
+    ),
+    max_leaves=6,
+)
+arrays = st.lists(st.dictionaries(st.text(max_size=4), values, max_size=4), max_size=8)
+"""Of objects, which is what the engine lists."""
+
+
+def read(pieces: list[bytes], most: int) -> list[Any]:
+    """Return all elements of an array that comes in these pieces. Raises ValueError."""
+    elements, found = JsonElements(), []
+    for piece in pieces:
+        elements.feed(piece)
+        while some := elements.take(most):
+            assert len(some) <= most
+            found += some
+    elements.end()
+    return found
+
+
+@st.composite
+def cut(draw: st.DrawFn) -> tuple[list[Any], list[bytes]]:
+    """An array, and its text in pieces."""
+    array = draw(arrays)
+    indent = draw(st.none() | st.just(1))
+    text = json.dumps(array, ensure_ascii=draw(st.booleans()), indent=indent)
+    body = draw(st.sampled_from(("", "\n", " "))).encode() + text.encode(
+        errors="surrogatepass"
+    )
+    places = sorted(draw(st.lists(st.integers(0, len(body)), max_size=6)))
+    edges = [0, *places, len(body)]
+    return array, [body[a:b] for a, b in itertools.pairwise(edges)]
+
+
+@given(cut(), st.integers(1, 5))
+def test_however_it_was_cut_it_is_the_array(
+    given_: tuple[list[Any], list[bytes]], most: int
+) -> None:
+    """The same elements, in order, never more at once than asked for."""
+    array, pieces = given_
+    try:
+        b"".join(pieces).decode()
+    except UnicodeDecodeError:
+        return  # lone surrogates are no UTF-8
+
+    assert read(pieces, most) == array
+
+
+@given(arrays, st.integers(0, 400))
+def test_half_an_array_is_none(array: list[Any], length: int) -> None:
+    """Whatever is missing at its end is noticed."""
+    text = json.dumps(array).encode()
+
+    if length >= len(text):
+        assert read([text[:length]], 2) == array
+    else:
+        with pytest.raises(ValueError, match="JSON"):
+            read([text[:length]], 2)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"message": "no"}', "[1, 2]", '[{"a": 1} x]', '[{"a": nope}]', "[]]", "x"]
+)
+def test_what_is_no_array_of_objects_is_refused(text: str) -> None:
+    """At once, or at its end."""
+    with pytest.raises(ValueError, match="JSON"):
+        read([text.encode()], 2)

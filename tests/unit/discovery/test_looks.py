@@ -1,0 +1,80 @@
+"""Many starts at once: few requests, nobody is forgotten, and nobody is kept twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.fakes.sink import RecordingSink
+from tests.scripted_engine import ScriptedEngine, routes
+from tests.scripted_engine.control import Control
+from tests.scripted_engine.wire import Answer, Request
+from tests.unit.discovery.conftest import watching
+
+
+WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+
+
+async def test_a_burst_of_starts_is_read_by_a_few_lists(
+    scripted: ScriptedEngine, sink: RecordingSink
+) -> None:
+    """A thousand containers cost some requests, not a thousand."""
+    scripted.requests.reset()
+    names = [f"web-{number}" for number in range(1000)]
+    for name in names:
+        scripted.run(name, labels=WEB)
+    await sink.until_names(*names)
+
+    # What is learned afterwards, one by one, is not waited for by anybody.
+    assert scripted.requests.lists <= 20
+    assert scripted.requests.inspects <= 50
+
+
+async def test_whoever_a_list_does_not_have_yet_is_inspected(
+    scripted: ScriptedEngine,
+    sink: RecordingSink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An engine may list a container a moment after it told of its start."""
+    listed = routes._ROUTES["/containers/json"]
+
+    def late(control: Control, request: Request) -> Answer:
+        answer = listed(control, request)
+        if "filters" not in request.query:
+            return answer
+        return Answer.json(json.loads(answer.body)[::2])
+
+    monkeypatch.setitem(routes._ROUTES, "/containers/json", late)
+    names = [f"web-{number}" for number in range(60)]
+    for name in names:
+        scripted.run(name, labels=WEB)
+
+    await sink.until_names(*names)
+
+
+async def test_a_list_that_fails_in_a_burst_loses_nobody(
+    scripted: ScriptedEngine,
+) -> None:
+    """A whole list is asked for instead."""
+    async with watching(scripted.url) as sink:
+        await sink.until(lambda: sink.lists == 1, "the first list")
+        scripted.faults.fail("/containers/json", count=2)
+        names = [f"web-{number}" for number in range(60)]
+        for name in names:
+            scripted.run(name, labels=WEB)
+        await sink.until_names(*names)
+
+    assert len(sink.known) == 60
+
+
+async def test_a_container_that_dies_in_a_burst_stays_away(
+    scripted: ScriptedEngine, sink: RecordingSink
+) -> None:
+    """Its end is an event of its own: no answer from before brings it back."""
+    names = [f"web-{number}" for number in range(60)]
+    made = [scripted.run(name, labels=WEB) for name in names]
+    for one in made[::3]:
+        scripted.kill(one)
+    alive = [one.name for number, one in enumerate(made) if number % 3]
+
+    await sink.until_names(*alive)

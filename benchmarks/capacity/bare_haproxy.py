@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from session import Session
-
 from tests.support.haproxy_process import binary, free_ports
 
 

@@ -107,9 +107,6 @@ class _Work:
         queue.put(sum(session.pipelined(self.lines) for _ in range(self.times)))
 
 
-
-
-
 def _beside(work: _Work, clients: list[_Client]) -> tuple[list[float], float]:
     """Ask while the work is done; return the requests' seconds, and the work's."""
     context = multiprocessing.get_context("fork")

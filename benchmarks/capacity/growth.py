@@ -115,7 +115,9 @@ def _filled(shape: Shape, haproxy: Running) -> float:
 def filling(shape: Shape) -> Iterator[str]:
     """Return the commands that make every slot ready at an address of its own."""
     for number in range(shape.slots):
-        name = f"web{number // shape.slots_each + 1}/slot{number % shape.slots_each + 1}"
+        name = (
+            f"web{number // shape.slots_each + 1}/slot{number % shape.slots_each + 1}"
+        )
         address = f"127.1.{number // 250}.{number % 250 + 1}"
         yield f"set server {name} addr {address} port 8000"
         yield f"set server {name} state ready"

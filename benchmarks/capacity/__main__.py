@@ -103,7 +103,8 @@ def _grown(plan: Plan) -> tuple[dict[Cell, list[Measure]], dict[str, Any]]:
             except OSError as error:
                 not_run[cell.name] = str(error)
     files = {cell.name: some[0].files for cell, some in found.items() if some}
-    return found, {"files": files, "not run": not_run}
+    facts = {"files": files, "files about": plan.versions[-1], "not run": not_run}
+    return found, facts
 
 
 def _delayed(plan: Plan) -> dict[tuple[str, int], Delays]:

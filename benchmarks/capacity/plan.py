@@ -47,12 +47,13 @@ def full(
             replace(large, is_checked=False),
             replace(large, threads=2),
             replace(large, threads=16),
-            replace(large, slots=0, threads=2),
-            replace(large, slots=0, threads=16),
-            replace(large, slots=2 * largest, is_checked=False),
+            Cell(version=version, slots=0, threads=2),
+            Cell(version=version, slots=0, threads=16),
             Cell(version=version, slots=5 * largest, backends=50, is_checked=False),
         ]
-        once.append(replace(large, slots=5 * largest, is_checked=False))
+        once += [
+            replace(large, slots=times * largest, is_checked=False) for times in (2, 5)
+        ]
     return Plan(versions=versions, cells=cells, once=once, rounds=rounds or 5)
 
 
@@ -65,7 +66,7 @@ def quick(
     for version in versions:
         cells += [Cell(version=version, slots=size) for size in _with_floor(sizes)]
         large = Cell(version=version, slots=max(sizes), threads=2, is_filled=False)
-        cells += [large, replace(large, slots=0)]
+        cells += [large, Cell(version=version, slots=0, threads=2)]
     return Plan(
         versions=versions,
         cells=cells,

@@ -206,7 +206,11 @@ def _at_most(one: Series, most: float) -> Verdict:
 
 def told(facts: Mapping[str, Any]) -> str:
     """Return what is no series: files, sessions, what happens without one."""
-    lines = [f"files HAProxy may open ({k}): {v}" for k, v in facts["files"].items()]
+    lines = [
+        f"files HAProxy may open ({name}): {count}"
+        for name, count in facts["files"].items()
+        if name.startswith(str(facts["files about"]))
+    ]
     lines += [f"not run ({k}): {v}" for k, v in facts["not run"].items()]
     lines += [
         f"sessions of {one['who']}: {one['opened']} opened, {one['at_once']} at once"

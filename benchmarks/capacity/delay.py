@@ -26,7 +26,7 @@ CONNECTIONS = 8
 MOST_REQUESTS = 20_000
 _REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
 _ANSWER = 'http-request return status 200 content-type text/plain string "here"'
-_READINGS = 40
+_READINGS = 25
 
 CASES = ("alone", "burst elsewhere", "burst", "reading")
 """Nothing else; commands into another HAProxy, into this one; its table read over and over."""

@@ -49,7 +49,7 @@ def full(
             replace(large, threads=16),
             Cell(version=version, slots=0, threads=2),
             Cell(version=version, slots=0, threads=16),
-            Cell(version=version, slots=5 * largest, backends=50, is_checked=False),
+            replace(large, slots=5 * largest, backends=50, is_checked=False),
         ]
         once += [
             replace(large, slots=times * largest, is_checked=False) for times in (2, 5)

@@ -10,7 +10,8 @@ import asyncio
 import resource
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-import sessions  # noqa: E402 - needs the path above
-from checks import check_cost  # noqa: E402
+from checks import check_cost  # noqa: E402 - needs the path above
 from delay import Delays, delays  # noqa: E402
 from figures.plot import picture  # noqa: E402
 from figures.result import RESULTS, Result  # noqa: E402
 from growth import Cell, Measure, measured  # noqa: E402
 from pictures import panels  # noqa: E402
 from plan import Plan, full, quick  # noqa: E402
+from sessions import refusals, uses  # noqa: E402
+from silence import silences  # noqa: E402
 from summary import Found, ratios, series, told, verdicts  # noqa: E402
 
 
@@ -124,19 +126,22 @@ def _delayed(plan: Plan) -> dict[tuple[str, int], Delays]:
 
 async def _sessions(plan: Plan) -> dict[str, Any]:
     newest = plan.versions[-1]
-    uses = await sessions.uses(newest)
-    refused = await sessions.refusals(newest, timeout_seconds=plan.haproxy_timeout)
-    idle = {
-        version: await sessions.idles(
-            version, plan.stats_timeouts, seconds=plan.idle_seconds
-        )
+    used = await uses(newest)
+    refused = await refusals(newest, timeout_seconds=plan.haproxy_timeout)
+    silent = {
+        version: await silences(version, plan.stats_timeouts, seconds=plan.idle_seconds)
         for version in dict.fromkeys((plan.versions[0], newest))
     }
     return {
-        "sessions": sessions.rows(uses),
-        "no session left": sessions.rows(refused),
-        "stats timeout": {v: sessions.rows(some) for v, some in idle.items()},
+        "sessions": _rows(used),
+        "no session left": _rows(refused),
+        "stats timeout": {version: _rows(some) for version, some in silent.items()},
     }
+
+
+def _rows(found: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return findings as JSON has them."""
+    return [asdict(one) for one in found]
 
 
 if __name__ == "__main__":

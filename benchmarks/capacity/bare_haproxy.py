@@ -149,7 +149,7 @@ def running(shape: Shape) -> Iterator[Running]:
         one = Running(pid=process.pid, socket=path, port=port, start_seconds=seconds)
         yield one
     finally:
-        for session in one.sessions if one else ():
+        for session in one.sessions if one is not None else ():
             session.close()
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -46,13 +46,14 @@ def full(
         cells += [
             replace(large, is_checked=False),
             replace(large, threads=2),
-            replace(large, threads=16),
             Cell(version=version, slots=0, threads=2),
-            Cell(version=version, slots=0, threads=16),
             replace(large, slots=5 * largest, backends=50, is_checked=False),
         ]
         once += [
-            replace(large, slots=times * largest, is_checked=False) for times in (2, 5)
+            Cell(version=version, slots=0, threads=16),
+            replace(large, threads=16),
+            replace(large, slots=2 * largest, is_checked=False),
+            replace(large, slots=5 * largest, is_checked=False),
         ]
     return Plan(versions=versions, cells=cells, once=once, rounds=rounds or 5)
 

@@ -165,11 +165,15 @@ def verdicts(series: Mapping[str, Series]) -> list[Verdict]:
     ]
 
 
+_LONE = ("ours", "blind_log", "floor", "floor_clock", "one_write", "out", "floor_out")
+_BURST = ("burst", "burst_floor", "burst_out", "burst_floor_out")
+
+
 def draw(panels: Any, series: Mapping[str, Series]) -> None:  # noqa: ANN401 - matplotlib is optional
     """Draw the lone containers, and below them the bursts, where most is waiting."""
-    is_burst = {key: key.startswith("burst") for key in series}
-    lone = [one for key, one in series.items() if not is_burst[key]]
-    boxes(panels[0], lone, logarithmic=True)
-    panels[0].set_title("one container after another")
-    boxes(panels[1], [one for key, one in series.items() if is_burst[key]])
-    panels[1].set_title("a burst")
+    for panel, keys, title in (
+        (panels[0], _LONE, "one container after another"),
+        (panels[1], _BURST, "a burst"),
+    ):
+        boxes(panel, [series[key] for key in keys if key in series], logarithmic=True)
+        panel.set_title(title)

@@ -122,8 +122,8 @@ def contest(
             time.sleep(rest)
             finding.rest, finding.rest_seconds = cost.spent(), time.monotonic() - start
             with _twins(project) as twins, Observer(table, entry.look_seconds) as eyes:
-                steps = Steps(twins, eyes, entry.jitter_seconds)
-                steps.run(min(changes, entry.changes), finding.times)
+                steps = Steps(twins, eyes, finding.times, entry.jitter_seconds)
+                steps.run(min(changes, entry.changes))
             finding.change_seconds = time.monotonic() - start - finding.rest_seconds
             finding.change = Spent(
                 *(a - b for a, b in zip(cost.spent(), finding.rest, strict=True))

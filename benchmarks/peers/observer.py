@@ -1,7 +1,8 @@
 """Looks at a contender's HAProxy again and again, and keeps every look that was different.
 
 All the time that changes are made, also in between, so that its cost falls on each
-contender alike. For a moment after each request to the engine it looks as often as it can.
+contender alike. For a second after each request to the engine it asks a runtime socket as
+often as it can: so long may a start take. A page is never asked for more often than usual.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Self
 from peers.look import Look, Table
 
 
-SHARP_SECONDS = 0.1
+SHARP_SECONDS = 1.0
 SHARP_PERIOD_SECONDS = 0.001
 
 
@@ -52,8 +53,9 @@ class Observer:
         return self.wait("a first look", lambda _look: True, after=0, newest=True)
 
     def sharpen(self) -> None:
-        """Look as often as possible for a moment: something is about to happen."""
-        self._sharp_until = time.monotonic() + SHARP_SECONDS
+        """Look more often for a while: something is about to happen."""
+        if self.is_by_address:
+            self._sharp_until = time.monotonic() + SHARP_SECONDS
 
     def wait(
         self,

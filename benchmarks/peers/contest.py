@@ -83,6 +83,7 @@ class Finding:
     rest: Spent = NOTHING_SPENT
     change_seconds: float = 0.0
     change: Spent = NOTHING_SPENT
+    tried_again: int | None = None
     not_run: str = ""
 
 
@@ -118,6 +119,7 @@ def contest(
             Load(Target(host=host, port=port, rate=rate), records),
             Cost(_roots(project, contender)) as cost,
         ):
+            tried = table.tried_again()
             start = time.monotonic()
             time.sleep(rest)
             finding.rest, finding.rest_seconds = cost.spent(), time.monotonic() - start
@@ -128,6 +130,8 @@ def contest(
             finding.change = Spent(
                 *(a - b for a, b in zip(cost.spent(), finding.rest, strict=True))
             )
+        if tried is not None:
+            finding.tried_again = (table.tried_again() or 0) - tried
         finding.most_haproxies = cost.most_haproxies
         finding.haproxies = len(cost.haproxies_seen)
         log = project.compose("logs", "--no-color", "haproxy")

@@ -47,6 +47,13 @@ class Table(ABC):
     def look(self) -> Look:
         """Ask once. Raises OSError or ValueError where there is no answer just now."""
 
+    @abstractmethod
+    def tried_again(self) -> int | None:
+        """Return how often HAProxy tried again, as a server did not take a request.
+
+        None where it does not know: the counters begin anew with each reload.
+        """
+
 
 class RuntimeTable(Table):
     """By the runtime socket, reached through a process of its container (takes root)."""
@@ -55,16 +62,11 @@ class RuntimeTable(Table):
 
     def __init__(self, pid: int, path: str, backend: str, prefix: str) -> None:
         self._path = str(Path("/proc") / str(pid) / "root" / path.lstrip("/"))
-        self._question = f"show servers state {backend}\n".encode()
-        self._prefix = prefix
+        self._backend, self._prefix = backend, prefix
 
     def look(self) -> Look:
         """Return the addresses of the servers."""
-        with socket.socket(socket.AF_UNIX) as stream:
-            stream.settimeout(TIMEOUT_SECONDS)
-            stream.connect(self._path)
-            stream.sendall(self._question)
-            text = b"".join(iter(lambda: stream.recv(65536), b"")).decode()
+        text = self._ask(f"show servers state {self._backend}")
         at = time.time_ns()
         known, up = set(), set()
         for line in text.splitlines():
@@ -76,6 +78,19 @@ class RuntimeTable(Table):
                 if row[_OPERATIONAL] == "2":
                     up.add(row[_ADDRESS])
         return Look(at, frozenset(known), frozenset(up))
+
+    def tried_again(self) -> int:
+        """Return the backend's retries and redispatches."""
+        text = self._ask(f"show stat {self._backend} 2 -1")
+        (row,) = csv.DictReader(text.removeprefix("# ").splitlines())
+        return int(row["wretr"]) + int(row["wredis"])
+
+    def _ask(self, question: str) -> str:
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.settimeout(TIMEOUT_SECONDS)
+            stream.connect(self._path)
+            stream.sendall(f"{question}\n".encode())
+            return b"".join(iter(lambda: stream.recv(65536), b"")).decode()
 
 
 class PageTable(Table):
@@ -105,3 +120,6 @@ class PageTable(Table):
             ),
             frozenset(row["svname"] for row in rows if row["status"].startswith("UP")),
         )
+
+    def tried_again(self) -> None:
+        """Return nothing: who reloads, forgets."""

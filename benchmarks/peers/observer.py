@@ -50,7 +50,12 @@ class Observer:
 
     def latest(self) -> Look:
         """Return how it is now. Raises UnseenError."""
-        return self.wait("a first look", lambda _look: True, after=0, newest=True)
+        return self.wait("a first look", lambda _look: True, newest=True)
+
+    def since(self, at: int) -> list[Look]:
+        """Return every look of then and later that was different from the one before."""
+        with self._changed:
+            return [one for one in self._looks if one.at >= at]
 
     def sharpen(self) -> None:
         """Look more often for a while: something is about to happen."""
@@ -62,7 +67,7 @@ class Observer:
         claim: str,
         is_so: Callable[[Look], bool],
         *,
-        after: int,
+        after: int = 0,
         newest: bool = False,
         timeout_seconds: float = 60.0,
     ) -> Look:

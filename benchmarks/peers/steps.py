@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from peers.look import Look
-from peers.observer import Observer
+from peers.observer import Observer, UnseenError
 from peers.twins import Twins
 
 
@@ -34,9 +34,9 @@ class Times:
     known: list[float] = field(default_factory=list)
     """Started, until HAProxy has it in its table and no administrator keeps it out."""
     up: list[float] = field(default_factory=list)
-    """Started, until HAProxy calls it up."""
+    """Started, until HAProxy calls it up, and goes on to do so."""
     out: list[float] = field(default_factory=list)
-    """Told to stop, until it gets no new request."""
+    """Told to stop, until it gets no new request any more."""
 
 
 class Steps:
@@ -57,47 +57,56 @@ class Steps:
         for _ in range(count):
             container_id = self._twins.create()
             self._pause()
-            address = self._add(container_id)
-            self._pause()
-            self._remove(container_id, address)
+            before = self._eyes.latest()
+            address = self._add(container_id, before)
+            self._remove(container_id, address, before)
 
     def _pause(self) -> None:
         time.sleep(CALM_SECONDS + self._random.uniform(0, self._jitter_seconds))
 
-    def _add(self, container_id: str) -> str:
-        before = self._eyes.latest()
+    def _add(self, container_id: str, before: Look) -> str:
         self._eyes.sharpen()
         stamp, address = self._twins.start(container_id)
-        for word, part, values in (
-            ("known", known, self._times.known),
-            ("up", up, self._times.up),
-        ):
-            look = self._eyes.wait(
-                f"one server more is {word}",
-                self._has(address, part, len(part(before)) + 1),
-                after=before.at + 1,
-            )
-            values.append((look.at - stamp) / 1e6)
+        has_it = self._has(address, known, len(before.known) + 1)
+        look = self._eyes.wait("it is in the table", has_it, after=before.at + 1)
+        self._times.known.append((look.at - stamp) / 1e6)
+        is_up = self._has(address, up, len(before.up) + 1)
+        self._eyes.wait("it is up", is_up, after=before.at + 1)
+        self._pause()
+        # A check that comes too early may have called it down meanwhile.
+        self._eyes.wait("it is still up", is_up, newest=True)
+        look = last_turn(self._eyes.since(before.at), is_up)
+        self._times.up.append((look.at - stamp) / 1e6)
         return address
 
-    def _remove(self, container_id: str, address: str) -> None:
-        before = self._eyes.latest()
+    def _remove(self, container_id: str, address: str, before: Look) -> None:
+        while_up = self._eyes.latest()
         self._eyes.sharpen()
         stamp = self._twins.stop(container_id)
-        is_up = self._has(address, up, len(before.up))
-        look = self._eyes.wait(
-            "one server less is up", lambda one: not is_up(one), after=before.at + 1
-        )
+        is_up = self._has(address, up, len(before.up) + 1)
+        # Else the next one may take its place with nothing to be seen of it.
+        is_known = self._has(address, known, len(before.known) + 1)
+        self._eyes.wait("it has left", lambda one: not is_known(one), newest=True)
+        looks = self._eyes.since(while_up.at)
+        look = last_turn(looks, lambda one: not is_up(one))
         self._times.out.append((look.at - stamp) / 1e6)
         self._twins.remove(container_id)
-        # Else the next one may take its place with nothing to be seen of it.
-        is_known = self._has(address, known, len(before.known))
-        self._eyes.wait(
-            "it has left the table", lambda one: not is_known(one), after=look.at
-        )
 
     def _has(self, address: str, part: Part, count: int) -> Callable[[Look], bool]:
         """Tell whether a look has an address, or where it has names, so many of them."""
         if self._eyes.is_by_address:
             return lambda look: address in part(look)
         return lambda look: len(part(look)) >= count
+
+
+def last_turn(looks: Sequence[Look], is_so: Callable[[Look], bool]) -> Look:
+    """Return the look at which it became so for good. Raises UnseenError if it is not so."""
+    since: Look | None = None
+    for look in looks:
+        if not is_so(look):
+            since = None
+        elif since is None:
+            since = look
+    if since is None:
+        raise UnseenError("what was so a moment ago is so no more")
+    return since

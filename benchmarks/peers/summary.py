@@ -53,6 +53,7 @@ def verdicts(
     ):
         if (kind, "dns") in found and (kind, "slots") in found:
             times = found[kind, "dns"].over(found[kind, "slots"]).median
+            times = max(0.0, times)  # below 0: it was there before the start
             judged.append(
                 Verdict(
                     what=what, value=times, target=target, unit="times", at_least=True
@@ -73,6 +74,7 @@ def document(finding: Finding) -> dict[str, Any]:
     return {
         "changes": 2 * len(finding.times.out),
         "requests": finding.tally.figures(),
+        "tried_again": finding.tried_again,
         "haproxy_processes_at_most": finding.most_haproxies,
         "haproxy_processes_in_all": finding.haproxies,
         "reloads": finding.reloads,
@@ -97,6 +99,7 @@ _HEADER = (
     "out",
     "lost",
     "of",
+    "tried again",
     "processes",
     "in all",
     "reloads",
@@ -107,8 +110,11 @@ _HEADER = (
 
 
 _LEGEND = """\
-latencies: medians; processes: HAProxy's, the most at once; CPU: seconds in the time of the
-changes, and in brackets percent of a processor while nothing changes and while it does"""
+latencies: medians; below 0 where it was so before the container ran
+tried again: retries and redispatches by HAProxy, which cost time but no request
+processes: HAProxy's, the most at once
+CPU: seconds while changes were made, and in brackets percent of a processor at rest and
+then; being looked at is part of HAProxy's, but not at rest"""
 
 
 def table(findings: Sequence[Finding]) -> str:
@@ -139,6 +145,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
         *latencies,
         str(finding.tally.failed),
         str(finding.tally.sent),
+        "-" if finding.tried_again is None else str(finding.tried_again),
         str(finding.most_haproxies),
         str(finding.haproxies),
         str(finding.reloads),

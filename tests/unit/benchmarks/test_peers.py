@@ -11,7 +11,7 @@ import pytest
 from peers.contest import Finding
 from peers.look import Look, RuntimeTable, Table
 from peers.observer import Observer, UnseenError
-from peers.steps import Times
+from peers.steps import Times, last_turn
 from peers.summary import series, table, verdicts
 
 
@@ -41,6 +41,9 @@ class Scripted(Table):
             self._last = Look(number + 1, servers, servers)
             break
         return self._last
+
+    def tried_again(self) -> None:
+        """Return nothing."""
 
 
 @pytest.fixture
@@ -83,6 +86,16 @@ def test_the_first_look_after_a_time_counts() -> None:
         look = eyes.wait("a is up", lambda one: "a" in one.up, after=2)
 
     assert look.at == 3
+
+
+def test_what_is_so_only_for_a_moment_does_not_count() -> None:
+    """The last stretch does, from its first look on."""
+    a, none = frozenset({"a"}), frozenset[str]()
+    looks = [Look(at, up, up) for at, up in enumerate([none, a, none, a, a])]
+
+    assert last_turn(looks, lambda look: "a" in look.up).at == 3
+    with pytest.raises(UnseenError):
+        last_turn(looks, lambda look: "a" not in look.up)
 
 
 def test_what_never_comes_is_an_error() -> None:

@@ -178,8 +178,10 @@ def draw(axis: Any, found: dict[tuple[str, str], Series]) -> None:  # noqa: ANN4
     """Draw a box for each series, on a scale where milliseconds and seconds have room."""
     shown = [
         # DNS may have it a moment before the engine says that it started.
-        Series(name=one.name, unit="ms", values=[max(v, 0.1) for v in one.values])
+        Series(name=one.name, unit="ms", values=[max(v, 1.0) for v in one.values])
         for one in found.values()
     ]
     boxes(axis, shown, logarithmic=True)
-    axis.set_title("one container more, one less, under load")
+    axis.set_title(
+        "one container more, one less, under load (left edge: 1 ms or earlier)"
+    )

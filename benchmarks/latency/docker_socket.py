@@ -7,8 +7,10 @@ of no use elsewhere.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
+from collections import deque
 from typing import Any
 
 
@@ -94,6 +96,7 @@ class EventSocket:
         self._socket.sendall(
             f"GET /events?filters={query} HTTP/1.1\r\nHost: docker\r\n\r\n".encode()
         )
+        self._waiting: deque[tuple[Json, int]] = deque()
         self._rest = b""
         while b"\r\n\r\n" not in self._rest:
             self._rest += self._socket.recv(65536)
@@ -101,16 +104,38 @@ class EventSocket:
         if not head.startswith(b"HTTP/1.1 200"):
             raise EngineError(f"/events: {head[:200]!r}")
 
+    def fileno(self) -> int:
+        """Return what select needs to tell that something has come."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._socket.close()
+
     def next(self) -> tuple[Json, int]:
         """Return the next event, and the wall clock's nanoseconds when it was here."""
-        while True:
-            line, end, rest = self._rest.partition(b"\n")
-            if end:
-                self._rest = rest
-                if line.startswith(b"{"):
-                    return json.loads(line), time.time_ns()
-                continue
-            received = self._socket.recv(65536)
-            if not received:
-                raise EngineError("the engine ended the event stream")
-            self._rest += received
+        while not self._waiting:
+            self._receive()
+        return self._waiting.popleft()
+
+    def arrived(self) -> list[tuple[Json, int]]:
+        """Return what is here already, after one read where that is nothing yet."""
+        if not self._waiting:
+            self._receive()
+        found = list(self._waiting)
+        self._waiting.clear()
+        return found
+
+    def forget(self) -> None:
+        """Drop the events that are here already."""
+        while self._waiting or select.select([self._socket], [], [], 0)[0]:
+            self.arrived()
+
+    def _receive(self) -> None:
+        received = self._socket.recv(65536)
+        stamp = time.time_ns()
+        if not received:
+            raise EngineError("the engine ended the event stream")
+        *lines, self._rest = (self._rest + received).split(b"\n")
+        # The lines between events are sizes of chunks.
+        self._waiting += [(json.loads(x), stamp) for x in lines if x.startswith(b"{")]

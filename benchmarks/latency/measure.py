@@ -1,16 +1,21 @@
-"""One container after another, each measured in its role."""
+"""One container after another, as a lone one comes in life; each measured in its role."""
 
 from __future__ import annotations
 
 import random
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from prober import Prober, Sighting
-from rig import KEPT_ALIVE, Containers, Daemon, RigError, wait_until
-from runtime_socket import RuntimeSocket
+from latency.containers import Containers
+from latency.prober import Prober
+from latency.rig import Daemon, wait_until
+from latency.runtime_socket import RuntimeSocket
+from latency.sighting import Role, Sighting
 
+
+KEPT_ALIVE = 30
+"""So many containers stand in slots at a time: half of the slots are used, as in life."""
 
 WARM_UP = 3
 """So many rounds are not counted: connections are opened, code is loaded."""
@@ -30,89 +35,101 @@ class Bench:
     haproxy: RuntimeSocket
     daemon: Daemon
     prober: Prober
-    seen: list[Sighting]
-    is_draining: bool = True
-    """Whether the reconciler drains on a stop signal, as far as was seen."""
+    idle: list[Sighting] = field(default_factory=list)
+    burst: list[Sighting] = field(default_factory=list)
 
-    def measure(self, role: str) -> Sighting:
-        """Start one container and return what was seen of it. Raises on any failure."""
-        before = len(self.haproxy.ready("bench"))
-        container_id = self.containers.create(is_placed=role != "floor")
-        time.sleep(QUIET_SECONDS)
-        self.prober.expect(role)
-        if role == "floor":
-            # Else the reconciler would inspect it too, and get in the floor's way.
-            with self.daemon.paused():
-                self.containers.start(container_id)
-                sighting = self.prober.sighting()
-            self.containers.remove(container_id)
-        else:
-            self.containers.start(container_id)
-            sighting = self.prober.sighting()
-            time.sleep(UNWATCHED_SECONDS)
-            self._wait_ready(before + 1)
-            if role == "ours":
-                self._check_address(sighting)
-        self._make_room()
-        return sighting
+    def fill(self, count: int) -> None:
+        """Have so many containers in slots; nobody measures that."""
+        for _ in range(count - len(self.containers.placed)):
+            self.containers.create(is_placed=True)
+        missing = count - len(self.haproxy.ready("bench"))
+        if missing > 0:
+            fresh = list(self.containers.placed)[-missing:]
+            self.containers.each(self.containers.start, fresh)
+        surplus = list(self.containers.placed)[: len(self.containers.placed) - count]
+        self.containers.each(self.containers.remove, surplus)
+        self.wait_ready(count)
 
-    def _wait_ready(self, count: int) -> None:
+    def wait_ready(self, count: int) -> None:
+        """Wait until exactly so many slots are in rotation."""
         wait_until(
             f"{count} slots are ready",
             lambda: len(self.haproxy.ready("bench")) == count,
         )
 
-    def _check_address(self, sighting: Sighting) -> None:
-        """Raise unless the slot that was seen is the container's own."""
-        document = self.containers.engine.get(
-            f"/containers/{sighting.container_id}/json"
-        )
-        (network,) = document["NetworkSettings"]["Networks"].values()
-        if sighting.where is None or sighting.where.address != network["IPAddress"]:
-            raise RigError(f"{sighting.where} is not {network['IPAddress']}")
+    def measure(self, role: Role) -> None:
+        """Measure one container's way in, and where the role has one, a way out."""
+        if role.is_bare:
+            self._measure_bare(role)
+        else:
+            self._measure_ours(role)
 
-    def _make_room(self) -> None:
-        while len(self.containers.alive) > KEPT_ALIVE:
-            oldest = self.containers.alive[0]
-            if self.is_draining:
-                self._measure_out(oldest)
-            self.containers.remove(oldest)
-            self._wait_ready(len(self.containers.alive))
-
-    def _measure_out(self, container_id: str) -> None:
-        """Tell a container to stop, and see its slot drained."""
+    def _measure_ours(self, role: Role) -> None:
+        before = len(self.haproxy.ready("bench"))
+        container_id = self.containers.create(is_placed=True)
         time.sleep(QUIET_SECONDS)
-        self.prober.expect("out")
-        self.containers.signal_stop(container_id)
-        sighting = self.prober.sighting()
-        if sighting.ready:
-            self.seen.append(sighting)
-        # One that was missed on a busy machine is no reason to give up.
-        self.is_draining = any(one.role == "out" for one in self.seen)
+        self.prober.expect(role)
+        self.containers.start(container_id)
+        self.idle += self.prober.sightings()
+        time.sleep(UNWATCHED_SECONDS)
+        self.wait_ready(before + 1)
+        time.sleep(QUIET_SECONDS)
+        oldest = self.containers.placed[0]
+        self.prober.expect(Role.OUT)
+        self.containers.signal_stop(oldest)
+        self.idle += self.prober.sightings()
+        self.containers.remove(oldest)
+        self.wait_ready(before)
+
+    def _measure_bare(self, role: Role) -> None:
+        container_id = self.containers.create(is_placed=False)
+        time.sleep(QUIET_SECONDS)
+        # Else the reconciler would inspect it too, and get in the floor's way.
+        with self.daemon.paused():
+            self.prober.expect(role)
+            self.containers.start(container_id)
+            self.idle += self.prober.sightings()
+            if role is Role.FLOOR:
+                time.sleep(UNWATCHED_SECONDS + QUIET_SECONDS)
+                self.prober.expect(Role.FLOOR_OUT)
+                self.containers.signal_stop(container_id)
+                self.idle += self.prober.sightings()
+        self.containers.remove(container_id)
 
 
-def rounds(count: int, blind: int) -> list[list[str]]:
-    """Return the roles of each round: floor and ours in random order, now and then blind."""
+def rounds(count: int, blind: int) -> list[list[Role]]:
+    """Return the roles of each round, in random order.
+
+    Ours and the floor are in each; the lower floor is in every other one, and now and then
+    there is a container that nobody watches.
+    """
     # A fixed seed: runs differ by what they measure, not by their order.
     shuffled = random.Random(1)
     plan = []
     for number in range(count):
-        roles = ["ours", "floor"]
+        roles = [Role.OURS, Role.FLOOR]
+        if number % 2 == 0:
+            roles.append(Role.ONE_WRITE)
         if number * blind // count != (number + 1) * blind // count:
-            roles.append("blind")
+            roles.append(Role.BLIND)
         shuffled.shuffle(roles)
         plan.append(roles)
     return plan
 
 
-def run(bench: Bench, count: int, blind: int) -> float:
-    """Measure everything; return the reconciler's processor seconds for a container."""
+def run_idle(bench: Bench, count: int, blind: int) -> float:
+    """Measure one after another; return the reconciler's processor seconds for a container."""
+    bench.fill(KEPT_ALIVE)
     for roles in rounds(WARM_UP, 0):
         for role in roles:
             bench.measure(role)
+    bench.idle.clear()
     spent = bench.daemon.cpu_seconds()
-    for number, roles in enumerate(rounds(count, blind), 1):
-        bench.seen += [bench.measure(role) for role in roles]
+    plan = rounds(count, blind)
+    for number, roles in enumerate(plan, 1):
+        for role in roles:
+            bench.measure(role)
         if sys.stderr.isatty():
             print(f"\r{number} of {count}", end="", file=sys.stderr, flush=True)
-    return (bench.daemon.cpu_seconds() - spent) / (2 * count + blind)
+    # It hears of the floor's containers too, once it goes on.
+    return (bench.daemon.cpu_seconds() - spent) / sum(map(len, plan))

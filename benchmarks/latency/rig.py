@@ -9,24 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from docker_socket import DockerSocket, EngineError
-from prober import PORT, RUN_LABEL, log_socket
-from runtime_socket import RuntimeSocket
+from latency.prober import log_socket
+from latency.runtime_socket import RuntimeSocket
 
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("haproxy.cfg")
 STACK_ENV = ROOT / ".cache" / "stack.env"
-KEPT_ALIVE = 30
-"""So many containers stand in slots at a time: half of the slots are used, as in life."""
-
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
+STARTERS = 6
+"""So many requests to the engine at a time, where many containers are wanted."""
 
 
 class RigError(Exception):
@@ -155,61 +151,3 @@ def running_daemon(folder: Path, *, docker: str, runtime: Path) -> Iterator[Daem
 
         wait_until("the reconciler is connected to haproxy", is_connected)
         yield Daemon(process, log)
-
-
-@dataclass(slots=True)
-class Containers:
-    """The run's containers, on a real engine; all have the run's label."""
-
-    engine: DockerSocket
-    image: str
-    run: str
-    alive: deque[str] = field(default_factory=deque)
-    names: dict[str, str] = field(default_factory=dict)
-
-    def create(self, *, is_placed: bool) -> str:
-        """Create a container that does nothing; return its id."""
-        labels = {RUN_LABEL: self.run}
-        if is_placed:
-            labels |= {"haproxy.backend": "bench", "haproxy.port": str(PORT)}
-        else:
-            labels["haproxy.enable"] = "false"
-        name = f"reconciler-bench-{self.run}-{len(self.names) + 1}"
-        made = self.engine.call(
-            "POST",
-            f"/containers/create?name={name}",
-            {
-                "Image": self.image,
-                # It ends by itself even if nobody is left to remove it.
-                "Cmd": ["sleep", "900"],
-                "Labels": labels,
-                "HostConfig": {"NetworkMode": "bridge"},
-            },
-        )
-        container_id = str(made["Id"])
-        self.names[container_id] = name
-        self.alive.append(container_id)
-        return container_id
-
-    def start(self, container_id: str) -> None:
-        """Start a container; the event comes before this returns."""
-        self.engine.call("POST", f"/containers/{container_id}/start")
-
-    def signal_stop(self, container_id: str) -> None:
-        """Send SIGTERM, as a stop does first. `sleep` as process 1 does not heed it."""
-        self.engine.call("POST", f"/containers/{container_id}/kill?signal=SIGTERM")
-
-    def remove(self, container_id: str) -> None:
-        """Kill and remove a container."""
-        self.alive.remove(container_id)
-        self.engine.call("DELETE", f"/containers/{container_id}?force=1&v=1")
-
-    def remove_all(self) -> None:
-        """Remove whatever of the run is left."""
-        query = f"%7B%22label%22:[%22{RUN_LABEL}={self.run}%22]%7D"
-        left: list[dict[str, Any]] = self.engine.get(
-            f"/containers/json?all=1&filters={query}"
-        )
-        for entry in left:
-            with contextlib.suppress(EngineError):
-                self.engine.call("DELETE", f"/containers/{entry['Id']}?force=1&v=1")

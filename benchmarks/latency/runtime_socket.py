@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -16,8 +17,8 @@ _ADDRESS, _OPERATIONAL, _ADMIN, _WEIGHT, _PORT = 4, 5, 6, 7, 18
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """A server in rotation, and the endpoint it sends requests to."""
+class Place:
+    """A server, and the endpoint it stands for."""
 
     server: str
     address: str
@@ -45,12 +46,12 @@ class RuntimeSocket:
             received += more
         return received.decode().split("\n> ")[: len(lines)]
 
-    def ready(self, backend: str) -> frozenset[Ready]:
+    def ready(self, backend: str) -> frozenset[Place]:
         """Return the servers of a backend that are in rotation."""
         return ready_in(self.ask(f"show servers state {backend}")[0])
 
-    def draining(self, backend: str) -> frozenset[str]:
-        """Return the servers of a backend that are in drain, by name."""
+    def draining(self, backend: str) -> frozenset[Place]:
+        """Return the servers of a backend that are in drain."""
         return draining_in(self.ask(f"show servers state {backend}")[0])
 
     def close(self) -> None:
@@ -58,23 +59,28 @@ class RuntimeSocket:
         self._socket.close()
 
 
-def ready_in(state: str) -> frozenset[Ready]:
+def ready_in(state: str) -> frozenset[Place]:
     """Return who is in rotation: ready, running, with a weight."""
-    found = set()
+    return frozenset(
+        _place(row)
+        for row in _rows(state)
+        if row[_OPERATIONAL] == _RUNNING
+        and row[_WEIGHT] != "0"
+        and int(row[_ADMIN]) & ~_CONFIGURED_MAINT == 0
+    )
+
+
+def draining_in(state: str) -> frozenset[Place]:
+    """Return who an administrator has put in drain."""
+    return frozenset(_place(row) for row in _rows(state) if int(row[_ADMIN]) & _DRAIN)
+
+
+def _rows(state: str) -> Iterator[list[str]]:
     for line in state.splitlines():
         row = line.split(" ")
-        if len(row) <= _PORT or row[_OPERATIONAL] != _RUNNING or row[_WEIGHT] == "0":
-            continue
-        if int(row[_ADMIN]) & ~_CONFIGURED_MAINT == 0:
-            found.add(Ready(row[3], row[_ADDRESS], row[_PORT]))
-    return frozenset(found)
+        if len(row) > _PORT and row[_ADMIN].isdigit():
+            yield row
 
 
-def draining_in(state: str) -> frozenset[str]:
-    """Return who an administrator has put in drain."""
-    rows = [line.split(" ") for line in state.splitlines()]
-    return frozenset(
-        row[3]
-        for row in rows
-        if len(row) > _PORT and row[_ADMIN].isdigit() and int(row[_ADMIN]) & _DRAIN
-    )
+def _place(row: list[str]) -> Place:
+    return Place(row[3], row[_ADDRESS], row[_PORT])

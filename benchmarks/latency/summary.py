@@ -1,181 +1,179 @@
-"""From sightings to figures, a table and a file."""
+"""From sightings to figures: series, what they are of each other, and the targets."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import platform
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from statistics import median
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from prober import Sighting
+from figures.plot import boxes
+from figures.series import Ratio, Series, Verdict
+from latency.sighting import Role, Sighting
 
 
-MEDIAN_TARGET_MS = 6.0
-P99_TARGET_MS = 25.0
-DRAIN_MEDIAN_TARGET_MS = 3.0
-COLUMNS = ("n", "min", "q1", "median", "q3", "p95", "p99", "max")
+RATIO_TARGET = 1.3
+MEDIAN_TARGET_MS = 5.0
+P99_TARGET_MS = 20.0
+OUT_MEDIAN_TARGET_MS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A line of the table: one figure over all containers, in milliseconds."""
+class Findings:
+    """What was seen, and what the reconciler logged itself, by a container's name."""
 
-    name: str
-    values: Sequence[float]
+    idle: Sequence[Sighting]
+    burst: Sequence[Sighting]
+    names: Mapping[str, str]
+    assigned: Mapping[str, float]
+    drained: Mapping[str, float]
 
-    def figures(self) -> dict[str, float]:
-        """Return the table's columns; only ``n`` where there are no values."""
-        ordered = sorted(self.values)
-        if not ordered:
-            return {"n": 0}
+    def series(self) -> dict[str, Series]:
+        """Return all rows of the table by a short key, those with no values left out."""
+        found = {
+            **self._idle_in(),
+            **self._floor(),
+            **self._idle_out(),
+            **self._burst_rows(),
+        }
+        return {key: one for key, one in found.items() if one.values}
+
+    def _idle_in(self) -> dict[str, Series]:
+        ours = _of(self.idle, Role.OURS)
+        blind = _of(self.idle, Role.BLIND)
         return {
-            "n": len(ordered),
-            "min": ordered[0],
-            "q1": percentile(ordered, 25),
-            "median": median(ordered),
-            "q3": percentile(ordered, 75),
-            "p95": percentile(ordered, 95),
-            "p99": percentile(ordered, 99),
-            "max": ordered[-1],
+            "ours": _between("start -> ready", ours, "event", "seen"),
+            "ours_after_event": _between("  event here -> ready", ours, "received"),
+            "ours_log": self._logged("  its own log", ours),
+            "blind_log": self._logged("  its own log, unwatched", blind),
+            "observer": _between("  (log line -> seen ready)", ours, "noticed"),
         }
 
+    def _floor(self) -> dict[str, Series]:
+        floor = _of(self.idle, Role.FLOOR)
+        one_write = _of(self.idle, Role.ONE_WRITE)
+        return {
+            "floor": _between("floor: start -> ready", floor, "event"),
+            "floor_event": _between("  event delivery", floor, "event", "received"),
+            "floor_inspect": _between("  one inspect", floor, "received", "inspected"),
+            "floor_address": _between(
+                "  maint, address, read back", floor, "inspected", "addressed"
+            ),
+            "floor_admit": _between("  ready, weight", floor, "addressed", "answered"),
+            "floor_clock": _between(
+                "  floor by its own clock", floor, "event", "answered"
+            ),
+            "one_write": _between("one write, unproven: start -> ready", one_write),
+        }
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return the nearest rank: a value that was really measured, never one in between."""
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+    def _idle_out(self) -> dict[str, Series]:
+        out, floor = _of(self.idle, Role.OUT), _of(self.idle, Role.FLOOR_OUT)
+        return {
+            "out": _between("stop signal -> drain", out),
+            "out_after_event": _between("  event here -> drain", out, "received"),
+            "out_log": self._logged("  its own log of drains", out),
+            "floor_out": _between("floor: stop signal -> drain", floor),
+            "floor_out_clock": _between(
+                "  floor of drains by its own clock", floor, "event", "answered"
+            ),
+        }
 
+    def _burst_rows(self) -> dict[str, Series]:
+        ours, out = _of(self.burst, Role.OURS), _of(self.burst, Role.OUT)
+        floor = _of(self.burst, Role.FLOOR)
+        floor_out = _of(self.burst, Role.FLOOR_OUT)
+        return {
+            "burst": _between("burst: start -> ready", ours),
+            "burst_log": self._logged("  its own log, burst", ours),
+            "burst_floor": _between(
+                "floor, burst: start -> ready", floor, "event", "answered"
+            ),
+            "burst_out": _between("burst: stop signal -> drain", out),
+            "burst_out_log": self._logged("  its own log of drains, burst", out),
+            "burst_floor_out": _between(
+                "floor, burst: stop signal -> drain", floor_out, "event", "answered"
+            ),
+        }
 
-def rows(seen: Sequence[Sighting]) -> dict[str, Row]:
-    """Return everything that can be said of the sightings, by a short key."""
-    floor = [one for one in seen if one.role == "floor"]
-    ours = [one for one in seen if one.role == "ours"]
-    found = {
-        "ours": _row("reconciler: event -> slot ready", ours, "event", "ready"),
-        "ours_after_event": _row(
-            "  event here -> slot ready", ours, "received", "ready"
-        ),
-        "floor": _row("floor: event -> slot ready", floor, "event", "ready"),
-        "floor_event": _row("  event delivery", floor, "event", "received"),
-        "floor_inspect": _row("  one inspect", floor, "received", "inspected"),
-        "floor_write": _row("  one write, read back", floor, "inspected", "ready"),
-    }
-    if ours:
-        late = _row("observer: log line -> seen ready", ours, "noticed", "ready")
-        found["observer"] = late
-    return {key: row for key, row in found.items() if row is not None}
-
-
-def own_rows(
-    seen: Sequence[Sighting],
-    names: Mapping[str, str],
-    *,
-    assigned: Mapping[str, float],
-    drained: Mapping[str, float],
-) -> dict[str, Row]:
-    """Return what the reconciler logged itself, and the way out beside it.
-
-    The rows of the way out are there even if it never drained: they are empty then.
-    """
-    found = {}
-    for role, note in (("ours", "own log"), ("blind", "own log, unwatched")):
-        values = _logged(seen, role, names, assigned)
-        if values:
-            found[f"{role}_own_log"] = Row(name=f"reconciler's {note}", values=values)
-    out = [one for one in seen if one.role == "out"]
-    seen_out = _row("way out: stop signal -> slot in drain", out, "event", "ready")
-    found["out"] = seen_out or Row(
-        name="way out: stop signal -> slot in drain", values=()
-    )
-    after_event = _row("  event here -> slot in drain", out, "received", "ready")
-    found["out_after_event"] = after_event or Row(
-        name="  event here -> slot in drain", values=()
-    )
-    found["out_own_log"] = Row(
-        name="  reconciler's own log", values=_logged(seen, "out", names, drained)
-    )
-    return found
+    def _logged(self, name: str, seen: Sequence[Sighting]) -> Series:
+        is_out = bool(seen) and seen[0].role.is_out
+        logged = self.drained if is_out else self.assigned
+        found = [self.names[one.container_id] for one in seen]
+        values = [logged[name] for name in found if name in logged]
+        return Series(name=name, unit="ms", values=values)
 
 
-def _logged(
-    seen: Sequence[Sighting],
-    role: str,
-    names: Mapping[str, str],
-    logged: Mapping[str, float],
-) -> list[float]:
-    ids = [one.container_id for one in seen if one.role == role]
-    return [logged[names[id_]] for id_ in ids if names[id_] in logged]
+def _of(seen: Sequence[Sighting], role: Role) -> list[Sighting]:
+    return [one for one in seen if one.role is role]
 
 
-def _row(name: str, seen: Sequence[Sighting], first: str, last: str) -> Row | None:
-    if not seen:
-        return None
+def _between(
+    name: str, seen: Sequence[Sighting], first: str = "event", last: str = "seen"
+) -> Series:
     values = [(getattr(one, last) - getattr(one, first)) / 1e6 for one in seen]
-    return Row(name=name, values=values)
+    return Series(name=name, unit="ms", values=values)
 
 
-def table(found: Iterable[Row]) -> str:
-    """Return the table as text, in milliseconds."""
-    lines = [f"{'milliseconds':38}" + "".join(f"{name:>9}" for name in COLUMNS)]
-    for row in found:
-        figures = row.figures()
-        cells = [f"{figures['n']:9.0f}"]
-        cells += [
-            f"{figures[name]:9.2f}" if name in figures else f"{'-':>9}"
-            for name in COLUMNS[1:]
-        ]
-        lines.append(f"{row.name:38}" + "".join(cells))
-    return "\n".join(lines)
+_RATIOS = (
+    ("ours", "floor"),
+    ("blind_log", "floor_clock"),
+    ("ours", "one_write"),
+    ("out", "floor_out"),
+    ("out_log", "floor_out_clock"),
+    ("burst", "burst_floor"),
+    ("burst_log", "burst_floor"),
+    ("burst_out", "burst_floor_out"),
+)
 
 
-def verdicts(ours: Row, out: Row) -> list[tuple[str, bool]]:
-    """Return each target, as a sentence, and whether it was met.
+def ratios(series: Mapping[str, Series]) -> list[Ratio]:
+    """Return what can be compared: the targets' pair first."""
+    named = {k: replace(one, name=one.name.strip()) for k, one in series.items()}
+    return [
+        named[of].over(named[over])
+        for of, over in _RATIOS
+        if of in named and over in named
+    ]
 
-    Nothing is said of the way out where nothing was drained.
-    """
-    figures = ours.figures()
-    judged = [
-        (
-            f"median {figures['median']:.2f} ms, target {MEDIAN_TARGET_MS:g} ms",
-            figures["median"] <= MEDIAN_TARGET_MS,
+
+def verdicts(series: Mapping[str, Series]) -> list[Verdict]:
+    """Return the targets, for a lone container on an idle machine."""
+    ours, out = series["ours"].figures(), series["out"].figures()
+    return [
+        Verdict(
+            what="start -> ready, median, of the floor",
+            value=series["ours"].over(series["floor"]).median,
+            target=RATIO_TARGET,
         ),
-        (
-            f"p99 {figures['p99']:.2f} ms, target {P99_TARGET_MS:g} ms",
-            figures["p99"] <= P99_TARGET_MS,
+        Verdict(
+            what="start -> ready, median",
+            value=ours["median"],
+            target=MEDIAN_TARGET_MS,
+            unit="ms",
+        ),
+        Verdict(
+            what="start -> ready, p99",
+            value=ours["p99"],
+            target=P99_TARGET_MS,
+            unit="ms",
+        ),
+        Verdict(
+            what="stop signal -> drain, median",
+            value=out["median"],
+            target=OUT_MEDIAN_TARGET_MS,
+            unit="ms",
         ),
     ]
-    if out.values:
-        middle = median(out.values)
-        sentence = (
-            f"way out, from the event: median {middle:.2f} ms, "
-            f"target {DRAIN_MEDIAN_TARGET_MS:g} ms"
-        )
-        judged.append((sentence, middle <= DRAIN_MEDIAN_TARGET_MS))
-    return judged
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures depend on and this program does not choose."""
-    return {
-        "cpus": os.cpu_count(),
-        "kernel": platform.release(),
-        "processor": _processor(),
-        "python": platform.python_version(),
-    }
+_LONE = ("ours", "blind_log", "floor", "floor_clock", "one_write", "out", "floor_out")
+_BURST = ("burst", "burst_floor", "burst_out", "burst_floor_out")
 
 
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def write(path: Path, document: dict[str, Any]) -> None:
-    """Write a result."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+def draw(panels: Any, series: Mapping[str, Series]) -> None:  # noqa: ANN401 - matplotlib is optional
+    """Draw the lone containers, and below them the bursts, where most is waiting."""
+    for panel, keys, title in (
+        (panels[0], _LONE, "one container after another"),
+        (panels[1], _BURST, "a burst"),
+    ):
+        boxes(panel, [series[key] for key in keys if key in series], logarithmic=True)
+        panel.set_title(title)

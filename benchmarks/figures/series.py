@@ -106,11 +106,11 @@ def table(found: Sequence[Series]) -> str:
     for one in found:
         if one.unit != unit:
             unit = one.unit
-            lines.append(f"{unit:46}" + "".join(f"{name:>9}" for name in COLUMNS))
+            lines.append(f"{unit:46}" + "".join(f"{name:>10}" for name in COLUMNS))
         figures = one.figures()
-        cells = [f"{figures['n']:9.0f}"]
+        cells = [f"{figures['n']:10.0f}"]
         cells += [
-            f"{figures[name]:9.4g}" if name in figures else f"{'-':>9}"
+            f" {figures[name]:9.4g}" if name in figures else f"{'-':>10}"
             for name in COLUMNS[1:]
         ]
         lines.append(f"{one.name:46}" + "".join(cells))

@@ -76,9 +76,10 @@ async def of_size(options: argparse.Namespace, count: int, rounds: int) -> Figur
     """Measure bursts of one size, each into a HAProxy that was just started."""
     found: Figures = defaultdict(lambda: defaultdict(list))
     backends = {"web": count}
-    with temporary_folder() as folder, running_haproxies(
-        options.haproxy, backends, 2
-    ) as (ours, bare):
+    with (
+        temporary_folder() as folder,
+        running_haproxies(options.haproxy, backends, 2) as (ours, bare),
+    ):
         raw = Runtime(bare.socket)
         async with (
             running_engine(folder) as engine,

@@ -165,9 +165,10 @@ async def of_size(options: argparse.Namespace, count: int) -> Figures:
     found: Figures = defaultdict(lambda: defaultdict(list))
     slots = {"web": count + max(10, count // 10)}
     blocks = 2 if options.quick else BLOCKS
-    with temporary_folder() as folder, running_haproxies(
-        options.haproxy, slots
-    ) as (haproxy,):
+    with (
+        temporary_folder() as folder,
+        running_haproxies(options.haproxy, slots) as (haproxy,),
+    ):
         runtime = Runtime(haproxy.socket)
         async with running_engine(folder) as engine:
             async with running_daemon(folder, engine, [haproxy.url]) as daemon:

@@ -50,8 +50,13 @@ SMALL_BACKEND = 256
 """A backend of so many servers is read in whole once it was written to: that costs less than
 half a millisecond, and shows what another reconciler did elsewhere in it."""
 
-MORE_FREE = 8
-"""So many more free slots are looked at where the first of them might be busy."""
+LOOKED_AT_OF, LOOKED_AT_LEAST = 16, 96
+"""One in so many slots may be looked at by itself, but up to six of any number: looking at
+more costs more than reading all connections of their backend."""
+
+MORE_FREE = 2
+"""So many more free slots are looked at where the first of them might be busy. Those behind
+them have been free for a shorter time yet."""
 
 _TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
 """Kinds of changes that need a reading of this very moment: an operator, or another
@@ -257,8 +262,8 @@ class Upkeep:
                 continue
             wanted = len(scope.touched.places(backend)) + MORE_FREE
             found = self._mirror.longest_free(backend, wanted)
-            is_small = len(self.status.tables[backend]) <= SMALL_BACKEND
-            if is_small or len(found) < count or wanted > SMALL_BACKEND:
+            size = len(self.status.tables[backend])
+            if len(found) < count or wanted * LOOKED_AT_OF > max(size, LOOKED_AT_LEAST):
                 scope.widen(backend)
                 continue
             scope.more_free[backend] = MORE_FREE

@@ -93,9 +93,7 @@ class Looks:
         waiting = self._waiting_starts if has_started else self._waiting
         waiting[container_id] = None
         if len(self._lookers) < MOST_LOOKERS:
-            looker = tasks.create_task(self._look())
-            self._lookers.add(looker)
-            looker.add_done_callback(self._lookers.discard)
+            self._lookers.add(tasks.create_task(self._look()))
 
     def stop(self) -> None:
         """Look at nobody any more."""
@@ -111,16 +109,20 @@ class Looks:
             await self._done.wait()
 
     async def _look(self) -> None:
-        while True:
-            if len(self._waiting_starts) >= MANY and not self._waiting:
-                await self._look_at_many()
-                continue
-            waiting = self._waiting or self._waiting_starts
-            if not waiting:
-                return
-            container_id = next(iter(waiting))
-            del waiting[container_id]
-            await self._look_at(container_id)
+        try:
+            while waiting := self._waiting or self._waiting_starts:
+                if len(self._waiting_starts) >= MANY and not self._waiting:
+                    await self._look_at_many()
+                    continue
+                container_id = next(iter(waiting))
+                del waiting[container_id]
+                await self._look_at(container_id)
+        finally:
+            # In the same moment in which nobody waited any more: whoever comes next finds
+            # a place for a new looker.
+            looker = asyncio.current_task()
+            if looker is not None:
+                self._lookers.discard(looker)
 
     async def _look_at(self, container_id: str) -> None:
         """Inspect one until no event came during it."""

@@ -33,7 +33,7 @@ from reconciler.errors import (
 )
 from reconciler.haproxy import commands, replies, single
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS, RuntimeClient
-from reconciler.haproxy.readback import LOOKED_AT_OF, Numbers, ReadBack
+from reconciler.haproxy.readback import LOOKED_AT, LOOKED_AT_OF, Numbers, ReadBack
 from reconciler.haproxy.replies import Reply
 from reconciler.haproxy.versions import applies_address_later, reuse_needs_idle
 
@@ -119,7 +119,7 @@ class RuntimeProxy:
         for server in servers:
             names.setdefault(server.ref.backend, set()).add(server.ref.server)
         few = {
-            name: self._numbers.of_few(name, some, few_of=LOOKED_AT_OF)
+            name: self._numbers.of_few(name, some, few=LOOKED_AT, few_of=LOOKED_AT_OF)
             for name, some in names.items()
         }
         alone = [one for one in servers if few[one.ref.backend] is not None]

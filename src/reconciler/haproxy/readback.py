@@ -23,8 +23,9 @@ FEW_OF = 128
 """One server of so many may be asked for by itself: beyond that, the whole backend costs
 less (measured with 64 and with 10,000 slots)."""
 
-LOOKED_AT_OF = 16
-"""The same for a look: what it tells of connections takes two more tables of a backend."""
+LOOKED_AT, LOOKED_AT_OF = 6, 16
+"""The same for a look, and how many may be in any case: what it tells of connections takes two
+more tables of a backend."""
 
 
 class Numbers:
@@ -45,14 +46,20 @@ class Numbers:
         self._by_backend.clear()
 
     def of_few(
-        self, backend: str, names: Collection[str], *, few_of: int = FEW_OF
+        self,
+        backend: str,
+        names: Collection[str],
+        *,
+        few: int = 1,
+        few_of: int = FEW_OF,
     ) -> dict[str, int] | None:
         """Return the numbers of a few servers; None where the whole backend costs less.
 
-        That is where they are more than one in ``few_of``, or a number is not known.
+        That is where they are more than ``few``, and more than one in ``few_of``; or where
+        a number is not known.
         """
         known = self._by_backend.get(backend, {})
-        if len(names) > 1 and len(names) * few_of > len(known):
+        if len(names) > few and len(names) * few_of > len(known):
             return None
         if not names or not all(name in known for name in names):
             return None

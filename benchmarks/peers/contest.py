@@ -56,7 +56,7 @@ ENTRIES = {
     ),
     "dns": Entry(
         contender=CONTENDERS["dns"],
-        changes=12,
+        changes=20,
         jitter_seconds=1.0,
         look_seconds=0.005,
     ),

@@ -13,13 +13,13 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.scripted_engine import ScriptedEngine
-from tests.scripted_engine.model import loopback_address
+from tests.scripted_engine.model import ScriptedContainer, loopback_address
 
 
 PROJECT = "com.docker.compose.project"
@@ -42,7 +42,7 @@ class CountingWriter:
         """Write, and count."""
         self.write(b"".join(lines))
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - it is the writer's
         return getattr(self._writer, name)
 
 
@@ -51,8 +51,10 @@ class CountingEngine(ScriptedEngine):
 
     bytes_out = 0
 
-    async def _serve(self, reader, writer) -> None:
-        await super()._serve(reader, CountingWriter(writer, self))
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        await super()._serve(reader, cast("Any", CountingWriter(writer, self)))
 
 
 class Orders:
@@ -61,7 +63,7 @@ class Orders:
     def __init__(self, engine: CountingEngine) -> None:
         self._engine = engine
         self._made = 0
-        self._alive: list[Any] = []
+        self._alive: list[ScriptedContainer] = []
 
     async def run(self, count: int, services: list[str]) -> dict[str, Any]:
         """Run so many more containers, spread over services, all events in one go."""
@@ -70,11 +72,13 @@ class Orders:
             self._alive.append(self._one(services[number % len(services)]))
         return {"began_ns": began, "ended_ns": time.time_ns()}
 
-    def _one(self, service: str, address: str | None = None) -> Any:
+    def _one(self, service: str, address: str | None = None) -> ScriptedContainer:
         self._made += 1
         labels = {PROJECT: "bench", SERVICE: service}
-        more = {} if address is None else {"address": address}
-        return self._engine.run(f"bench-{self._made}", labels=labels, **more)
+        name = f"bench-{self._made}"
+        if address is None:
+            return self._engine.run(name, labels=labels)
+        return self._engine.run(name, labels=labels, address=address)
 
     async def stop_oldest(self) -> dict[str, Any]:
         """Stop and remove the container that has run longest."""
@@ -92,9 +96,7 @@ class Orders:
         self._engine.events.forget()
         return {}
 
-    async def churn(
-        self, pairs: int, rate: float, services: list[str]
-    ) -> dict[str, Any]:
+    async def churn(self, pairs: int, rate: float) -> dict[str, Any]:
         """Stop the oldest and start another, so many times, at so many a second."""
         clock = asyncio.get_running_loop().time
         began, late = clock(), 0.0

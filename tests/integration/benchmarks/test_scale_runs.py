@@ -12,6 +12,9 @@ import pytest
 from tests.support.haproxy_process import ROOT, binary
 
 
+pytestmark = pytest.mark.integration
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "series"),
     [

@@ -116,7 +116,7 @@ class Engine:
         path = f"/containers/{quote(container_id, safe='')}/json"
         async with self._asking(f"GET /containers/{container_id}/json"):
             answer = await self._get(path)
-            if answer.status == HTTPStatus.NOT_FOUND:
+            if _says_absent(answer):
                 return None
             if answer.status != HTTPStatus.OK:
                 raise DockerUnavailableError(
@@ -166,9 +166,11 @@ class Engine:
         return self._unix
 
     def _negotiated(self, _: docker.APIClient) -> str | None:
-        """Ask for the API's version anew; return the path of the unix socket, if it is one."""
-        self._api_version = "auto"
-        client = self._new_client(self._timeout_seconds)
+        """Ask for the API's version anew; return the path of the unix socket, if it is one.
+
+        Others go on asking by the version that was known until the new one is.
+        """
+        client = self._new_client(self._timeout_seconds, version="auto")
         try:
             return _unix_path(client)
         finally:
@@ -251,13 +253,15 @@ class Engine:
                 client = self._local.client = self._new_client(self._timeout_seconds)
             return read(client)
 
-    def _new_client(self, timeout: float | None) -> docker.APIClient:
+    def _new_client(
+        self, timeout: float | None, *, version: str | None = None
+    ) -> docker.APIClient:
         # kwargs_from_env reads DOCKER_HOST and the TLS variables, as the docker CLI does.
         arguments = kwargs_from_env()
         if self._url is not None:
             arguments["base_url"] = self._url
         client = docker.APIClient(
-            version=self._api_version,
+            version=version or self._api_version,
             timeout=timeout,  # type: ignore[arg-type] # None is forever: requests
             **arguments,
         )
@@ -318,6 +322,15 @@ def _asked(client: docker.APIClient, path: str) -> Answer:
         f"{client.base_url}/v{client.api_version}{path}", timeout=client.timeout
     )
     return Answer(answer.status_code, answer.content)
+
+
+def _says_absent(answer: Answer) -> bool:
+    """Whether the engine knows no such container.
+
+    It answers 404 for a path that it does not know as well, and that says nothing of anybody.
+    """
+    is_404 = answer.status == HTTPStatus.NOT_FOUND
+    return is_404 and b"no such container" in answer.body.lower()
 
 
 def _require_ok(status: int, body: bytes) -> None:

@@ -113,6 +113,9 @@ class Looks:
         for looker in (*self._lookers, self._confirming):
             if looker is not None:
                 looker.cancel()
+        # One that had not begun yet never gets to leave by itself.
+        self._lookers.clear()
+        self._confirming = None
         self._ended.clear()
         self._wanted.clear()
         self._waiting.clear()

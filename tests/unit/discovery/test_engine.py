@@ -53,6 +53,35 @@ async def test_a_container_is_found_by_name_id_and_id_prefix(
     assert await engine.container("nobody") is None
 
 
+async def test_a_path_that_is_not_known_says_nothing_of_a_container(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """An engine answers 404 for that, too: nobody is taken for gone by it."""
+    scripted.run("web-1")
+    scripted.faults.fail("/containers/*/json", status=404, message="page not found")
+
+    with pytest.raises(DockerUnavailableError, match="page not found"):
+        await engine.container("web-1")
+
+
+async def test_while_the_version_is_asked_for_anew_the_old_one_holds(
+    scripted: ScriptedEngine, engine: Engine
+) -> None:
+    """After a fault the version is negotiated again; meanwhile all questions are understood."""
+    one = scripted.run("web-1")
+    assert await engine.container(one.id) is not None
+    scripted.faults.cut("/containers/*/json")
+    scripted.faults.delay("/version", seconds=0.2)
+    with pytest.raises(DockerUnavailableError):
+        await engine.container(one.id)
+
+    asked = [asyncio.create_task(engine.container(one.id)) for _ in range(8)]
+
+    assert [found and found.id for found in await asyncio.gather(*asked)] == [
+        one.id
+    ] * 8
+
+
 async def test_stopped_containers_are_not_listed(
     scripted: ScriptedEngine, engine: Engine
 ) -> None:

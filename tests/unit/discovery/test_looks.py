@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,6 +11,10 @@ from tests.scripted_engine import ScriptedEngine, routes
 from tests.scripted_engine.control import Control
 from tests.scripted_engine.wire import Answer, Request
 from tests.unit.discovery.conftest import watching
+
+from reconciler.discovery.catalog import Catalog
+from reconciler.discovery.engine import Engine
+from reconciler.discovery.looks import MOST_LOOKERS, Looks, Told
 
 
 WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
@@ -78,3 +83,29 @@ async def test_a_container_that_dies_in_a_burst_stays_away(
     alive = [one.name for number, one in enumerate(made) if number % 3]
 
     await sink.until_names(*alive)
+
+
+async def test_lookers_that_were_stopped_before_they_began_leave_their_places(
+    scripted: ScriptedEngine,
+) -> None:
+    """A stream may end in the moment of a start, again and again."""
+    one = scripted.run("web-1", labels=WEB)
+    engine, found = Engine(scripted.url), asyncio.Event()
+    told = Told(
+        judge=lambda _: {},
+        changed=lambda changes, _: found.set() if one.id in changes else None,
+        listed=lambda: None,
+        failed=lambda _: None,
+    )
+    looks = Looks(engine, Catalog(), told)
+    try:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                for number in range(MOST_LOOKERS):
+                    looks.want(f"{number}", None, tasks)
+                looks.stop()
+                await asyncio.sleep(0)
+            looks.want(one.id, None, tasks)
+            await found.wait()
+    finally:
+        await engine.aclose()

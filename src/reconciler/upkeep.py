@@ -173,7 +173,7 @@ class Upkeep:
         scope = Scope(touched=touched, backends={*self.dirty, *self._unfinished})
         self.dirty, self._unfinished = set(), set()
         to_prove, self.to_prove = self.to_prove, set()
-        if not self.must_observe:
+        if to_prove and not self.must_observe:
             await self._prove(to_prove, scope)
         if self.must_observe or self.status.process is None:
             await self._observe(None)

@@ -236,7 +236,9 @@ class RuntimeProxy:
     ) -> list[RuntimeSocketError | None]:
         """Do these actions in order; return, for each, None or why it was refused.
 
-        Setters and the read-backs behind them share a round trip. A ConfirmAddress whose
+        Setters and the read-backs behind them share a round trip, but where addresses are
+        applied later than they are answered: then the read-back is one of its own, as one
+        that comes along finds the old address and has to be repeated. A ConfirmAddress whose
         SetAddress was refused in the same call gets the same error, at once. With ``verify``
         it also asks which worker answers. Raises ConnectError where that is not the one
         that was observed, and other RuntimeSocketErrors where the conversation broke.
@@ -263,7 +265,10 @@ class RuntimeProxy:
         verify: bool,
     ) -> None:
         read_back = ReadBack(actions, confirms, results, self._numbers)
-        questions = read_back.questions()
+        process = self._process
+        # Where an address is applied later, the question would come too early.
+        is_late = process is not None and applies_address_later(process.release)
+        questions = [] if is_late and setters else read_back.questions()
         if verify:
             questions.append(commands.SHOW_INFO)
         owners: list[int] = []
@@ -283,7 +288,8 @@ class RuntimeProxy:
         ]
         if verify:
             await self._require_same_process(asked.pop())
-        read_back.receive(asked)
+        if asked:
+            read_back.receive(asked)
         read_back.give_up_refused(setters)
         await self._await_addresses(read_back)
 

@@ -46,6 +46,11 @@ class RigError(Exception):
     """Something that is measured with does not work."""
 
 
+def end_on_sigterm() -> None:
+    """Make SIGTERM do what Ctrl-C does, so that everything is taken down then too."""
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+
+
 def config(backends: dict[str, int]) -> str:
     """Return a configuration with so many slots in each backend, without checks."""
     return GLOBAL + "".join(

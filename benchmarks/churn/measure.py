@@ -199,9 +199,11 @@ class Run:
     async def _until_right(self) -> list[str]:
         """Return what is wrong still, after a bounded wait."""
         deadline = time.monotonic() + SETTLED_SECONDS
-        while (wrong := await self._wrong()) and time.monotonic() < deadline:
+        while True:
+            wrong = await self._wrong()
+            if not wrong or time.monotonic() > deadline:
+                return wrong
             await asyncio.sleep(0.02)
-        return wrong
 
     async def _settled(self) -> list[str]:
         """Return what is wrong when all is over, and again when nothing happened since."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from figures.plot import picture
@@ -103,7 +104,7 @@ def facts(found: Found) -> dict[str, Any]:
         "slots": plan.slots,
         "seconds": round(found.seconds, 1),
         "engine late at most": f"{1000 * found.late_seconds:.0f} ms",
-        "load": load(found.samples),
+        "load average": load(found.samples),
         "processor shares": shares(found.samples),
         "daemon grows by": f"{slope(found):.2f} kB in 1,000 events",
         "wrong": found.wrong[:WORDS_SHOWN],
@@ -144,7 +145,7 @@ def slope(found: Found) -> float:
     return together / spread if spread else 0.0
 
 
-def over_time(found: Found) -> dict[str, list[float]]:
+def over_time(found: Found) -> dict[str, list[Any]]:
     """Return every look, for the JSON."""
     return {
         "seconds": [round(one.seconds, 2) for one in found.samples],
@@ -158,9 +159,9 @@ def over_time(found: Found) -> dict[str, list[float]]:
     }
 
 
-def middle(values: Sequence[float]) -> float:
-    """Return the median's rank; not a number where there is none."""
-    return sorted(values)[len(values) // 2] if values else float("nan")
+def middle(values: Sequence[float]) -> float | None:
+    """Return the median, if there is one."""
+    return median(values) if values else None
 
 
 def draw(found: Found, path: Path) -> None:

@@ -96,6 +96,14 @@ class Orders:
         """Send the container that has run longest its stop signal: the kill event alone."""
         return {"name": self._engine.signal(self._alive[0]).name}
 
+    async def end_oldest(self) -> dict[str, Any]:
+        """Let the container that has run longest end, and remove it."""
+        one = self._alive.pop(0)
+        self._engine.die(one)
+        self._engine.stopped(one)
+        self._engine.remove(one)
+        return {"name": one.name}
+
     async def begin_turnover(
         self, events: int, rate: float, grace: list[float], service: str, spare: int
     ) -> dict[str, Any]:

@@ -11,9 +11,8 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
-from tests.scripted_engine import ScriptedEngine
+from tests.scripted_engine import ScriptedContainer, ScriptedEngine
 
 
 class Turnover:
@@ -25,8 +24,8 @@ class Turnover:
     def __init__(
         self,
         engine: ScriptedEngine,
-        alive: list[Any],
-        start: Callable[[str], Any],
+        alive: list[ScriptedContainer],
+        start: Callable[[str], ScriptedContainer],
         addresses: list[str],
     ) -> None:
         self._engine = engine
@@ -37,6 +36,7 @@ class Turnover:
         self._random = random.Random(5)
         self._began = self._seconds = 0.0
         self._stopping = 0
+        self._ended = asyncio.Event()
         self.events = 0
         self.late_seconds = 0.0
         self.is_over = False
@@ -59,17 +59,19 @@ class Turnover:
             self.events += 1
             self._seconds = loop.time() - self._began
         while self._stopping:
-            await asyncio.sleep(0.01)
+            await self._ended.wait()
+            self._ended.clear()
         self.is_over = True
 
-    def _end(self, one: Any) -> None:
+    def _end(self, one: ScriptedContainer) -> None:
         self._free.append(one.address)
         self._engine.die(one)
         self._engine.stopped(one)
         self._engine.remove(one)
         self._stopping -= 1
+        self._ended.set()
 
-    def progress(self) -> dict[str, Any]:
+    def progress(self) -> dict[str, object]:
         """Return how far it is."""
         return {
             "events": self.events,

@@ -62,6 +62,8 @@ class Found:
     """One for each round."""
     well: list[Latencies] = field(default_factory=list)
     hurt: list[Latencies] = field(default_factory=list)
+    alone: list[Latencies] = field(default_factory=list)
+    """A daemon that knows only of those that stay well."""
     recoveries: list[Recovery] = field(default_factory=list)
     bad_lines: list[dict[str, Any]] = field(default_factory=list)
     """What the log says that is no information, while everybody was well."""
@@ -86,49 +88,57 @@ async def measured(plan: Plan) -> Found:
                 for size in (*plan.sizes[turn:], *plan.sizes[:turn]):
                     print(f"  round {number + 1}: {size} well", flush=True)
                     await _of_size(folder, fleet, size, found)
-            await _hurting(folder, fleet, found)
+            for number in range(plan.rounds):
+                stalled, killed = plan.hurt(number)
+                print(
+                    f"  round {number + 1}: {stalled} stalled, {killed} killed",
+                    flush=True,
+                )
+                await _hurting(folder, fleet, number, found)
     return found
 
 
 async def _of_size(folder: Path, fleet: Fleet, size: int, found: Found) -> None:
     """Measure with the first so many."""
-    numbers = range(size)
-    urls = _urls(fleet, size)
+    found.by_size[size].append(await _all_well(folder, fleet, range(size), found))
+
+
+async def _all_well(
+    folder: Path, fleet: Fleet, numbers: Sequence[int], found: Found
+) -> Latencies:
+    """Measure a daemon that knows of these only."""
+    urls = _urls(fleet, numbers)
     async with running_daemon(folder, fleet.engine, list(urls)) as daemon:
         await fleet.until_right(numbers)
         steps = Steps(fleet.engine, daemon, urls)
         await steps.take(WARM_UP, numbers)
         found.load.append(os.getloadavg()[0])
-        found.by_size[size].append(await steps.take(found.plan.pairs, numbers))
+        latencies = await steps.take(found.plan.pairs, numbers)
         await fleet.until_right(numbers)
         found.bad_lines += steps.bad_lines()
+    return latencies
 
 
-async def _hurting(folder: Path, fleet: Fleet, found: Found) -> None:
-    """Measure with all well and with two hurt, in turn, so that drift cancels."""
+async def _hurting(folder: Path, fleet: Fleet, number: int, found: Found) -> None:
+    """Measure with all well, with two hurt, and without those two, one after the other."""
     plan = found.plan
-    everybody = range(plan.most)
-    urls = _urls(fleet, plan.most)
+    everybody, others = range(plan.most), plan.others(number)
+    stalled, killed = plan.hurt(number)
+    urls = _urls(fleet, everybody)
     async with running_daemon(folder, fleet.engine, list(urls)) as daemon:
         await fleet.until_right(everybody)
         steps = Steps(fleet.engine, daemon, urls)
         await steps.take(WARM_UP, everybody)
-        for number in range(plan.rounds):
-            stalled, killed = plan.hurt(number)
-            print(
-                f"  round {number + 1}: all well, then {stalled} stalled"
-                f" and {killed} killed",
-                flush=True,
-            )
-            found.load.append(os.getloadavg()[0])
-            found.well.append(await steps.take(plan.pairs, everybody))
-            found.bad_lines += steps.bad_lines()
-            async with fleet.hurt(stalled, killed):
-                found.hurt.append(await steps.take(plan.pairs, plan.others(number)))
-            found.recoveries.append(await fleet.recover(stalled, killed))
-            await daemon.wait_ready()
-            found.hurt_lines += steps.bad_lines()
+        found.load.append(os.getloadavg()[0])
+        found.well.append(await steps.take(plan.pairs, everybody))
+        found.bad_lines += steps.bad_lines()
+        async with fleet.hurt(stalled, killed):
+            found.hurt.append(await steps.take(plan.pairs, others))
+        found.recoveries.append(await fleet.recover(stalled, killed))
+        await daemon.wait_ready()
+        found.hurt_lines += steps.bad_lines()
+    found.alone.append(await _all_well(folder, fleet, others, found))
 
 
-def _urls(fleet: Fleet, size: int) -> Mapping[str, int]:
-    return {one.url: number for number, one in enumerate(fleet.haproxies[:size])}
+def _urls(fleet: Fleet, numbers: Sequence[int]) -> Mapping[str, int]:
+    return {fleet.haproxies[number].url: number for number in numbers}

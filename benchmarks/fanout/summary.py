@@ -17,19 +17,20 @@ from steps import Latencies
 
 TARGET = 1.1
 WORDS = {"start": "start -> ready", "stop": "stop signal -> drain"}
+WELL, HURT, ALONE = "all well", "two hurt", "without the two"
 SHOWN = 6
 
 
 def result(found: Found) -> Result:
     """Return the figures as series, ratios and targets."""
     sizes = by_size(found)
-    pairs = beside(found)
+    others = beside(found)
     return Result(
         name="fanout",
-        series=[*sizes.values(), *(one for pair in pairs.values() for one in pair)],
-        ratios=[*growth(found, sizes), *_shares(pairs)],
-        verdicts=[*effects(pairs), *correctness(found)],
-        facts=facts(found, pairs),
+        series=[*sizes.values(), *others.values()],
+        ratios=[*growth(found, sizes), *(a.over(b) for a, b in _compared(others))],
+        verdicts=[*effects(others), *correctness(found)],
+        facts=facts(found, others),
     )
 
 
@@ -61,16 +62,16 @@ def growth(found: Found, sizes: dict[tuple[str, int], Series]) -> Iterator[Ratio
                 yield sizes[key, size].over(sizes[key, least])
 
 
-def beside(found: Found) -> dict[str, tuple[Series, Series]]:
-    """Return the latencies of those that stayed well: with all well, and with two hurt."""
-    plan = found.plan
+def beside(found: Found) -> dict[tuple[str, str], Series]:
+    """Return the latencies of those that stay well, by what becomes of the two others."""
     return {
-        word: (
-            _ms(f"others, all well: {name}", _of_others(found, found.well, word)),
-            _ms(f"others, two hurt: {name}", _of_others(found, found.hurt, word)),
-        )
+        (word, how): _ms(f"others, {how}: {name}", _of_others(found, rounds, word))
         for word, name in WORDS.items()
-        if plan.rounds
+        for how, rounds in (
+            (WELL, found.well),
+            (HURT, found.hurt),
+            (ALONE, found.alone),
+        )
     }
 
 
@@ -82,21 +83,22 @@ def _of_others(found: Found, rounds: Sequence[Latencies], word: str) -> list[flo
     ]
 
 
-def _shares(pairs: dict[str, tuple[Series, Series]]) -> Iterator[Ratio]:
-    for well, hurt in pairs.values():
-        if well.values and hurt.values:
-            yield hurt.over(well)
+def _compared(shown: dict[tuple[str, str], Series]) -> Iterator[tuple[Series, Series]]:
+    for word in WORDS:
+        for how in (WELL, ALONE):
+            hurt, peer = shown[word, HURT], shown[word, how]
+            if hurt.values and peer.values:
+                yield hurt, peer
 
 
-def effects(pairs: dict[str, tuple[Series, Series]]) -> Iterator[Verdict]:
-    """Return whether those that stayed well noticed anything."""
-    for word, (well, hurt) in pairs.items():
-        if well.values and hurt.values:
-            yield Verdict(
-                what=f"{WORDS[word]} of the others, two hurt / all well",
-                value=median_of_rounded(hurt.values) / median_of_rounded(well.values),
-                target=TARGET,
-            )
+def effects(shown: dict[tuple[str, str], Series]) -> Iterator[Verdict]:
+    """Return whether those that stay well noticed anything."""
+    for hurt, peer in _compared(shown):
+        yield Verdict(
+            what=f"{hurt.name} / {peer.name}",
+            value=median_of_rounded(hurt.values) / median_of_rounded(peer.values),
+            target=TARGET,
+        )
 
 
 def correctness(found: Found) -> list[Verdict]:
@@ -124,7 +126,7 @@ def correctness(found: Found) -> list[Verdict]:
     ]
 
 
-def facts(found: Found, pairs: dict[str, tuple[Series, Series]]) -> dict[str, Any]:
+def facts(found: Found, others: dict[tuple[str, str], Series]) -> dict[str, Any]:
     """Return what the figures depend on, and what explains them."""
     plan = found.plan
     told = Counter(str(line.get("message"))[:90] for line in found.hurt_lines)
@@ -133,8 +135,10 @@ def facts(found: Found, pairs: dict[str, tuple[Series, Series]]) -> dict[str, An
         "rounds": plan.rounds,
         "changes in a part": 2 * plan.pairs,
         "load average": f"{min(found.load):.2f} to {max(found.load):.2f}",
-        "by round": {word: list(_by_round(found, word)) for word in pairs},
-        "p99, hurt / well": {word: _p99s(*pair) for word, pair in pairs.items()},
+        "by round": {word: list(_by_round(found, word)) for word in WORDS},
+        "p99, ms": {
+            one.name: one.figures().get("p99") for one in others.values() if one.values
+        },
         "stalled: right after": _seconds(
             one.stalled_seconds for one in found.recoveries
         ),
@@ -151,11 +155,6 @@ def _by_round(found: Found, word: str) -> Iterator[float]:
         if with_all and with_two:
             share = median_of_rounded(with_two) / median_of_rounded(with_all)
             yield round(share, 3)
-
-
-def _p99s(well: Series, hurt: Series) -> str:
-    found = [one.figures().get("p99", float("nan")) for one in (hurt, well)]
-    return f"{found[0]:.1f} / {found[1]:.1f} ms"
 
 
 def _seconds(values: Iterator[float]) -> str:
@@ -181,7 +180,7 @@ def draw(found: Found, path: Path) -> None:
         axes[0].set_ylabel("ms (median)")
         axes[0].grid(visible=True, alpha=0.3)
         axes[0].legend()
-        boxes(axes[1], [one for pair in beside(found).values() for one in pair])
+        boxes(axes[1], list(beside(found).values()))
         axes[1].set_xlim(left=0)
 
     picture(path, fill, panels=2)

@@ -10,7 +10,7 @@ from typing import Any
 
 from figures.plot import picture
 from figures.result import Result
-from figures.series import Series, Verdict
+from figures.series import Series, Verdict, median_of_rounded
 from measure import Found, Sample
 
 
@@ -60,12 +60,11 @@ def result(found: Found) -> Result:
         ]
         series += pair
         if all(one.values for one in pair):
-            ratio = pair[1].over(pair[0])
-            ratios.append(ratio)
+            ratios.append(pair[1].over(pair[0]))
             verdicts.append(
                 Verdict(
                     what=f"{name}, end / after warm-up",
-                    value=ratio.median,
+                    value=growth(*pair),
                     target=most,
                 )
             )
@@ -76,6 +75,12 @@ def result(found: Found) -> Result:
         verdicts=[*verdicts, *correctness(found)],
         facts=facts(found),
     )
+
+
+def growth(first: Series, last: Series) -> float:
+    """Return what the end is of the start; the log tells latencies in tenths of a ms."""
+    middle_of = median_of_rounded if first.unit == "ms" else median
+    return middle_of(last.values) / middle_of(first.values)
 
 
 def correctness(found: Found) -> list[Verdict]:
@@ -189,10 +194,13 @@ def draw(found: Found, path: Path) -> None:
             for name, values in lines:
                 axis.plot(events, values, label=name, linewidth=1)
             axis.axvspan(0, WARM_UP * found.plan.events, alpha=0.1, label="warm-up")
-            axis.set_ylim(bottom=0)
             axis.set_ylabel(unit)
             axis.grid(visible=True, alpha=0.3)
             axis.legend(loc="lower right")
+        for axis in axes[:2]:
+            axis.set_ylim(bottom=0)
+        # A second that somebody else took is a hundred times the others.
+        axes[-1].set_yscale("log")
         axes[-1].set_xlabel("start and stop events")
 
     picture(path, fill, panels=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ TARGET = 1.1
 WORDS = {"start": "start -> ready", "stop": "stop signal -> drain"}
 WELL, HURT, ALONE = "all well", "two hurt", "without the two"
 SHOWN = 6
+_SOCKET = re.compile(r"unix://[^\s:;]+")
 
 
 def result(found: Found) -> Result:
@@ -129,7 +131,7 @@ def correctness(found: Found) -> list[Verdict]:
 def facts(found: Found, others: dict[tuple[str, str], Series]) -> dict[str, Any]:
     """Return what the figures depend on, and what explains them."""
     plan = found.plan
-    told = Counter(str(line.get("message"))[:90] for line in found.hurt_lines)
+    told = Counter(_SOCKET.sub("…", str(line["message"])) for line in found.hurt_lines)
     return {
         "haproxy": plan.version,
         "rounds": plan.rounds,

@@ -48,7 +48,9 @@ class RigError(Exception):
 
 def end_on_sigterm() -> None:
     """Make SIGTERM do what Ctrl-C does, so that everything is taken down then too."""
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    # Whoever is started in the background by a script is born deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def config(backends: dict[str, int]) -> str:

@@ -119,8 +119,9 @@ async def churn(
             rate=options.rate / 2,
         )
     )
+    pause = min(1.0, options.events / options.rate / 60)
     while not task.done():
-        await asyncio.wait({task}, timeout=1.0)
+        await asyncio.wait({task}, timeout=pause)
         story.sample(time.monotonic() - began, daemon, haproxy_pid)
         if sys.stderr.isatty():
             share = (time.monotonic() - began) * options.rate / options.events

@@ -174,8 +174,7 @@ async def of_size(options: argparse.Namespace, count: int) -> Figures:
                 await placed(daemon, engine, runtime, count)
                 found["rss"][count].append(daemon.resident_mb())
                 found["peak"][count].append(daemon.peak_mb())
-                seconds = 5.0 if options.quick else IDLE_SECONDS
-                share = await idle(daemon, seconds)
+                share = await idle(daemon, options.idle)
                 IDLE_SHARE[count] = share
                 found["idle_percent"][count].append(100 * share)
                 for key, values in (
@@ -300,10 +299,13 @@ def parsed() -> argparse.Namespace:
     add = parser.add_argument
     add("--sizes", type=int, nargs="+", help="how many are placed (10 1000 10000)")
     add("--haproxy", default="3.0", help="HAProxy's version (3.0)")
+    add("--idle", type=float, help="seconds of idling (62)")
     add("--quick", action="store_true", help="10 and 100, no resyncs, short")
     add("--strict", action="store_true", help="end with 1 if a target is missed")
     add("--output", type=Path, default=RESULTS / "steady.json", help="where to")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.idle = options.idle or (5.0 if options.quick else IDLE_SECONDS)
+    return options
 
 
 def main() -> int:

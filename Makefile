@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
+.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-tools bench-latency bench-burst bench-steady bench-fanout bench-churn bench-peers bench-capacity bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -49,9 +49,33 @@ format: venv ## Put the code in its format and mend what can be mended
 typecheck: venv ## Check types
 	$(bin)/mypy
 
-bench: venv ## Measure from a container's start to its slot being ready
+bench: bench-latency bench-burst bench-steady bench-fanout bench-churn bench-peers bench-capacity ## Every measure of speed and size, in turn: 40 minutes
+
+bench-latency: bench-tools ## Measure from a container's start to its slot being ready, and the way out
 	@scripts/setup
 	$(bin)/python benchmarks/latency
+
+bench-burst: bench-tools versions ## Up to 10,000 endpoints at once, beside the raw limit of the socket
+	$(bin)/python benchmarks/burst
+
+bench-steady: bench-tools versions ## What an event, a resync and idling cost with 10 to 10,000 containers
+	$(bin)/python benchmarks/steady
+
+bench-fanout: bench-tools versions ## 1, 5 and 20 HAProxies, one of them stalled and one down
+	$(bin)/python benchmarks/fanout
+
+bench-churn: bench-tools versions ## 100,000 starts and stops: what grows, what gets slower
+	$(bin)/python benchmarks/churn
+
+bench-peers: bench-tools ## Beside DNS and reloads: how soon, how many lost, at what cost
+	@scripts/setup
+	$(bin)/python benchmarks/peers
+
+bench-capacity: bench-tools versions ## What slots, threads and sessions cost each HAProxy version
+	$(bin)/python benchmarks/capacity
+
+bench-tools: venv
+	@scripts/venv bench
 
 bench-faults: venv versions ## Walk through 2,000 random faults and see that nothing leaks
 	$(bin)/python benchmarks/faults --strict

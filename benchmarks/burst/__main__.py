@@ -17,7 +17,8 @@ from typing import Any
 
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from figures.plot import picture
 from figures.result import RESULTS, Result
@@ -182,7 +183,7 @@ def result(found: Figures, options: argparse.Namespace) -> Result:
 def draw(found: Figures, path: Path) -> None:
     """Draw time over the size of the burst."""
 
-    def fill(axis: Any) -> None:
+    def fill(axis: Any) -> None:  # noqa: ANN401 - matplotlib is optional
         for key, name in (
             ("seconds", "first event to all ready"),
             ("passing", "the daemon's passes"),

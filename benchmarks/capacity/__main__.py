@@ -19,16 +19,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from checks import check_cost  # noqa: E402 - needs the path above
-from delay import Delays, delays  # noqa: E402
-from figures.plot import picture  # noqa: E402
-from figures.result import RESULTS, Result  # noqa: E402
-from growth import Cell, Measure, measured  # noqa: E402
-from pictures import panels  # noqa: E402
-from plan import Plan, full, quick  # noqa: E402
-from sessions import refusals, uses  # noqa: E402
-from silence import silences  # noqa: E402
-from summary import Found, ratios, series, told, verdicts  # noqa: E402
+from checks import check_cost
+from delay import Delays, delays
+from figures.plot import picture
+from figures.result import RESULTS, Result
+from growth import Cell, Measure, measured
+from pictures import panels
+from plan import Plan, full, quick
+from sessions import refusals, uses
+from silence import silences
+from summary import Found, ratios, series, told, verdicts
 
 
 NAME = "capacity"

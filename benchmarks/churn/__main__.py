@@ -14,12 +14,13 @@ from pathlib import Path
 
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT)]
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from figures.result import RESULTS  # noqa: E402 - needs the path above
-from measure import Plan, measured  # noqa: E402
-from scale.rig import RigError, end_on_sigterm  # noqa: E402
-from summary import draw, over_time, result  # noqa: E402
+from figures.result import RESULTS
+from measure import Plan, measured
+from scale.rig import RigError, end_on_sigterm
+from summary import draw, over_time, result
 
 
 MOST_EVENTS, MOST_RATE, MOST_CONTAINERS = 2_000_000, 2000.0, 5000

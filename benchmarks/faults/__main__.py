@@ -17,8 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from measure import Plan, Result, measured  # noqa: E402 - needs the path above
-from summary import document, table, verdicts, write  # noqa: E402
+from measure import Plan, Result, measured
+from summary import document, table, verdicts, write
 
 
 RESULTS = ROOT / "benchmarks" / "results" / "faults.json"

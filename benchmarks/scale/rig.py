@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -13,7 +12,7 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +68,7 @@ class Engine:
     process: Process
     path: Path
 
-    async def order(self, order: str, **arguments: Any) -> dict[str, Any]:
+    async def order(self, order: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Have something done, and return what it says of that."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
@@ -243,16 +242,16 @@ async def _ended(process: Process) -> None:
         await process.wait()
 
 
-async def until(what: str, check, *, seconds: float = WAIT_SECONDS, pause=0.005):
-    """Look again until it is so, and return what ``check`` returned. Raises RigError."""
+async def until(
+    what: str,
+    check: Callable[[], bool],
+    *,
+    seconds: float = WAIT_SECONDS,
+    pause: float = 0.005,
+) -> None:
+    """Look again until it is so. Raises RigError when the time is over."""
     deadline = time.monotonic() + seconds
-    while not (found := check()):
+    while not check():
         if time.monotonic() > deadline:
             raise RigError(f"not so within {seconds:g} s: {what}")
         await asyncio.sleep(pause)
-    return found
-
-
-def use_two_processors() -> int:
-    """Return how many processors there are for all of it."""
-    return len(os.sched_getaffinity(0))

@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from measure import measured  # noqa: E402 - needs the path above
-from rig import rig  # noqa: E402
-from summary import floor, is_kept, table  # noqa: E402
+from measure import measured
+from rig import rig
+from summary import floor, is_kept, table
 
 
 RESULTS = ROOT / "benchmarks" / "results" / "slots.json"

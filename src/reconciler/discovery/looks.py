@@ -32,6 +32,11 @@ MOST_TOGETHER = 100
 """So many are read by one request at most: 7 kB of their ids."""
 
 
+CONFIRM_SECONDS = 0.2
+"""How long after its end somebody is looked for once more, together with all who ended
+meanwhile. An end that was told out of order would take out who runs; and mostly it is true."""
+
+
 Changes = Mapping[str, Container | None]
 
 
@@ -60,7 +65,9 @@ class Looks:
         """The time of the last event, by container, until it was looked at."""
         self._waiting: dict[str, None] = {}
         self._waiting_starts: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
         self._lookers: set[asyncio.Task[None]] = set()
+        self._confirming: asyncio.Task[None] | None = None
         self._done = asyncio.Event()
 
     def __contains__(self, container_id: str) -> bool:
@@ -95,10 +102,18 @@ class Looks:
         if len(self._lookers) < MOST_LOOKERS:
             self._lookers.add(tasks.create_task(self._look()))
 
+    def confirm_end(self, container_id: str, tasks: asyncio.TaskGroup) -> None:
+        """See, a little later, whether who ended by its event does not run."""
+        self._ended[container_id] = None
+        if self._confirming is None or self._confirming.done():
+            self._confirming = tasks.create_task(self._confirm_ends())
+
     def stop(self) -> None:
         """Look at nobody any more."""
-        for looker in self._lookers:
-            looker.cancel()
+        for looker in (*self._lookers, self._confirming):
+            if looker is not None:
+                looker.cancel()
+        self._ended.clear()
         self._wanted.clear()
         self._waiting.clear()
         self._waiting_starts.clear()
@@ -173,6 +188,23 @@ class Looks:
             self._told.failed(error)
         finally:
             self._note_done(*looked_at)
+
+    async def _confirm_ends(self) -> None:
+        """List those that have ended: whoever runs all the same is taken in again."""
+        await asyncio.sleep(CONFIRM_SECONDS)
+        while self._ended:
+            ids = list(self._ended)[:MOST_TOGETHER]
+            for container_id in ids:
+                del self._ended[container_id]
+            changes: dict[str, Container | None] = {}
+            try:
+                with self._catalog.reading() as moment:
+                    for container in (await self._engine.containers_of(ids)).values():
+                        changes |= self._catalog.put(container, moment)
+                        changes |= self._told.judge(container.id)
+            except DiscoveryError as error:
+                self._told.failed(error)
+            self._told.changed(changes, None)
 
     def _note_done(self, *container_ids: str) -> None:
         for container_id in container_ids:

@@ -146,6 +146,26 @@ class _Connection(asyncio.Protocol):
                     self._transport.resume_reading()
             await self._news()
 
+    async def answer(self, timeout_seconds: float) -> Answer:
+        """Wait for the whole answer; at most so long for each piece of it."""
+        loop = asyncio.get_running_loop()
+        while not self._is_whole:
+            if self._error is not None:
+                raise self._error
+            if self._is_paused and self.is_open and self._transport is not None:
+                self._is_paused = False  # all of it is wanted
+                self._transport.resume_reading()
+            timer = loop.call_later(timeout_seconds, self._time_out, timeout_seconds)
+            try:
+                await self._news()
+            finally:
+                timer.cancel()
+        return Answer(int(self._parser.get_status_code()), b"".join(self._chunks))
+
+    def _time_out(self, seconds: float) -> None:
+        self._fail(TimeoutError(f"timed out after {seconds:g} s"))
+        self._wake()
+
     async def whole(self) -> bytes:
         """Wait for the whole body."""
         return b"".join([part async for part in self.parts()])
@@ -188,14 +208,32 @@ class UnixHttp:
         self._places = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def get(self, target: str) -> Answer:
-        """Return the whole answer to one GET."""
-        status, body = 0, []
-        async for part in self.get_parts(target):
-            if isinstance(part, int):
-                status = part
-            else:
-                body.append(part)
-        return Answer(status, b"".join(body))
+        """Return the whole answer to one GET.
+
+        This is what an event waits for, so it does without scopes and generators: a timer
+        that is put off whenever something comes.
+        """
+        async with self._places:
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.is_open:
+                    try:
+                        return await self._whole(connection, target)
+                    except TimeoutError:
+                        raise
+                    except (OSError, HttpError):
+                        if connection.has_begun:
+                            raise
+                        continue  # it was closed while nobody looked
+                self._drop(connection)
+            return await self._whole(await self._connected(), target)
+
+    async def _whole(self, connection: _Connection, target: str) -> Answer:
+        try:
+            connection.ask(target)
+            return await connection.answer(self._timeout_seconds)
+        finally:
+            self._give_back(connection)
 
     async def get_parts(self, target: str) -> AsyncGenerator[bytes | int]:
         """Yield the status of the answer to one GET, then its body as it comes."""

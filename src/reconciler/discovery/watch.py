@@ -190,7 +190,9 @@ class Watcher:
         if event.effect is Effect.GONE and is_final:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
             self._unmark(event.container_id)
-        if event.action != "destroy":
+            if event.action != "destroy":
+                self._looks.confirm_end(event.container_id, tasks)
+        elif event.action != "destroy":
             self._looks.want(
                 event.container_id,
                 event.at,

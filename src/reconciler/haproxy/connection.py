@@ -84,6 +84,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    def fail(self, error: RuntimeSocketError) -> None:
+        """Close at once: whoever waits gets this error."""
+        if self.failure is None and not self.closed.is_set():
+            self.failure = error
+        self._news.set()
+        self._writable.set()
+        self.abort()
+
     def abort(self) -> None:
         """Close at once, forgetting what was not yet written."""
         if self.failure is None and not self.closed.is_set():
@@ -137,6 +145,37 @@ async def connect(
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
+class _Patience:
+    """Waits for something to come, and gives up when nothing has for too long.
+
+    One timer for a batch, however often something comes: a batch is short, and an event waits
+    for it.
+    """
+
+    def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._give_up = give_up
+        self._heard = self._loop.time()
+        self._latest = self._heard + _LONGEST_BATCH * seconds
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def hear(self) -> None:
+        """Something came."""
+        self._heard = self._loop.time()
+
+    def _look(self) -> None:
+        due = min(self._heard + self._seconds, self._latest)
+        if self._loop.time() >= due:
+            self._give_up()
+        else:
+            self._timer = self._loop.call_at(due, self._look)
+
+    def end(self) -> None:
+        """Nothing is waited for any more."""
+        self._timer.cancel()
+
+
 class PromptSession:
     """A connection in prompt mode: pipelines lines, collects replies."""
 
@@ -186,25 +225,19 @@ class PromptSession:
 
         Raises ReplyTimeoutError or RemoteProtocolError.
         """
-        now = asyncio.get_running_loop().time
-        latest = now() + _LONGEST_BATCH * self._timeout_seconds
+        patience = _Patience(self._timeout_seconds, self._give_up)
+        self._connection.on_progress = patience.hear
         try:
-            async with asyncio.timeout(self._timeout_seconds) as deadline:
-
-                def progress() -> None:
-                    if not deadline.expired():
-                        deadline.reschedule(min(now() + self._timeout_seconds, latest))
-
-                self._connection.on_progress = progress
-                return await self._exchange(lines)
-        except TimeoutError as error:
-            self.abort()
-            raise _silence(self._address, self._timeout_seconds) from error
+            return await self._exchange(lines)
         except BaseException:
             self.abort()
             raise
         finally:
             self._connection.on_progress = None
+            patience.end()
+
+    def _give_up(self) -> None:
+        self._connection.fail(_silence(self._address, self._timeout_seconds))
 
     async def _exchange(self, lines: Iterable[str]) -> list[str]:
         replies: list[str] = []

@@ -148,7 +148,8 @@ class Orders:
         """Return how far the turnover is. Raises what ended it."""
         if self._turning.done():
             self._turning.result()
-        return self._turnover.progress()
+        told: dict[str, Any] = self._turnover.progress()
+        return told
 
     async def ids(self) -> dict[str, Any]:
         """Return the ids of everybody that runs."""

@@ -19,7 +19,8 @@ from typing import Any, cast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.scripted_engine import ScriptedEngine
-from tests.scripted_engine.model import ScriptedContainer, loopback_address
+from tests.scripted_engine.model import ScriptedContainer
+from turnover import Turnover
 
 
 PROJECT = "com.docker.compose.project"
@@ -36,7 +37,10 @@ class CountingWriter:
     def write(self, data: bytes) -> None:
         """Write, and count."""
         self._engine.bytes_out += len(data)
-        self._writer.write(data)
+        if self._engine.kept is None:
+            self._writer.write(data)
+        else:
+            self._engine.kept.setdefault(self._writer, []).append(data)
 
     def writelines(self, lines: list[bytes]) -> None:
         """Write, and count."""
@@ -50,6 +54,14 @@ class CountingEngine(ScriptedEngine):
     """A scripted engine that knows how many bytes it has sent."""
 
     bytes_out = 0
+    kept: dict[asyncio.StreamWriter, list[bytes]] | None = None
+    """What is kept back for the moment, to be sent in one go; None: nothing is."""
+
+    def send_kept(self) -> None:
+        """Send what was kept back, in one write for each connection."""
+        kept, self.kept = self.kept or {}, None
+        for writer, parts in kept.items():
+            writer.write(b"".join(parts))
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -66,11 +78,18 @@ class Orders:
         self._alive: list[ScriptedContainer] = []
 
     async def run(self, count: int, services: list[str]) -> dict[str, Any]:
-        """Run so many more containers, spread over services, all events in one go."""
-        began = time.time_ns()
+        """Run so many more containers, spread over services, all events in one write.
+
+        ``began_ns`` is when that began, ``made_ns`` when the first event was made: its own
+        stamp, and what the daemon's ``latency_ms`` counts from.
+        """
+        made = time.time_ns()
+        self._engine.kept = {}
         for number in range(count):
             self._alive.append(self._one(services[number % len(services)]))
-        return {"began_ns": began, "ended_ns": time.time_ns()}
+        began = time.time_ns()
+        self._engine.send_kept()
+        return {"made_ns": made, "began_ns": began, "ended_ns": time.time_ns()}
 
     def _one(self, service: str, address: str | None = None) -> ScriptedContainer:
         self._made += 1
@@ -96,26 +115,57 @@ class Orders:
         self._engine.events.forget()
         return {}
 
-    async def churn(self, pairs: int, rate: float) -> dict[str, Any]:
-        """Stop the oldest and start another, so many times, at so many a second."""
-        clock = asyncio.get_running_loop().time
-        began, late = clock(), 0.0
-        for number in range(pairs):
-            due = began + number / rate
-            if due > clock():
-                await asyncio.sleep(due - clock())
-            late = max(late, clock() - due)
-            one = self._alive.pop(0)
-            service = one.labels[SERVICE]
-            self._engine.stop(one)
-            self._engine.remove(one)
-            # Docker gives addresses again, too.
-            self._alive.append(
-                self._one(service, loopback_address(self._made % 50_000 + 1))
-            )
-            if number % 1000 == 0:
-                self._engine.events.forget()
-        return {"seconds": clock() - began, "late_seconds": late}
+    async def signal_oldest(self) -> dict[str, Any]:
+        """Send the container that has run longest its stop signal: the kill event alone."""
+        return {"name": self._engine.signal(self._alive[0]).name}
+
+    async def end_oldest(self) -> dict[str, Any]:
+        """Let the container that has run longest end, and remove it."""
+        one = self._alive.pop(0)
+        self._engine.die(one)
+        self._engine.stopped(one)
+        self._engine.remove(one)
+        return {"name": one.name}
+
+    async def begin_turnover(
+        self, events: int, rate: float, grace: list[float], service: str, spare: int
+    ) -> dict[str, Any]:
+        """Let containers come and go from now on, beside whatever else is ordered.
+
+        Their addresses are those of who runs now, and ``spare`` more.
+        """
+        addresses = [self._engine.next_address() for _ in range(spare)]
+        self._turnover = Turnover(
+            self._engine,
+            self._alive,
+            lambda address: self._one(service, address),
+            addresses,
+        )
+        self._turning = asyncio.create_task(self._turnover.run(events, rate, grace))
+        return {}
+
+    async def progress(self) -> dict[str, Any]:
+        """Return how far the turnover is. Raises what ended it."""
+        if self._turning.done():
+            self._turning.result()
+        told: dict[str, Any] = self._turnover.progress()
+        return told
+
+    async def ids(self) -> dict[str, Any]:
+        """Return the ids of everybody that runs."""
+        return {"ids": [one.id for one in self._alive]}
+
+    async def stop_one(self) -> dict[str, Any]:
+        """Let the container that has run longest end; it stays, to be started again."""
+        self._engine.stop(self._alive[0])
+        return {"name": self._alive[0].name}
+
+    async def start_one(self) -> dict[str, Any]:
+        """Start again who was stopped last; it has run shortest from now on."""
+        one = self._alive.pop(0)
+        self._engine.begin(one)
+        self._alive.append(one)
+        return {"name": one.name}
 
     async def alive(self) -> dict[str, Any]:
         """Return the addresses of everybody that runs."""
@@ -129,7 +179,12 @@ class Orders:
             "lists": self._engine.requests.lists,
             "inspects": self._engine.requests.inspects,
             "cpu_seconds": used.ru_utime + used.ru_stime,
+            "open_files": _open_files(),
         }
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def main(path: str) -> None:

@@ -7,11 +7,13 @@ written to every open stream.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Unpack
 
 from tests.scripted_engine.clock import Clock
 from tests.scripted_engine.events import EventLog
 from tests.scripted_engine.model import (
+    ID_DIGITS,
     Addresses,
     Network,
     Options,
@@ -51,6 +53,16 @@ class Control:
         """Every container, the newest first, as the engine lists them."""
         return list(reversed(self._by_id.values()))
 
+    def containers_like(self, ids: Collection[str] | None) -> list[ScriptedContainer]:
+        """Return the containers that may match ids or id prefixes, the newest first.
+
+        Whole ids are looked up: a hundred of them among 10,000 containers are soon found.
+        """
+        if ids is None or any(len(each) != ID_DIGITS for each in ids):
+            return self.containers
+        found = [self._by_id[each] for each in ids if each in self._by_id]
+        return sorted(found, key=lambda each: each.number, reverse=True)
+
     def find(self, ref: str | ScriptedContainer) -> ScriptedContainer:
         """Return the container of that name, id or unique id prefix.
 
@@ -83,6 +95,7 @@ class Control:
         self._made += 1
         container = ScriptedContainer(
             id=digest("container", self._made, name),
+            number=self._made,
             name=name,
             image=options.get("image", "scripted:1"),
             labels=dict(options.get("labels", {})),

@@ -47,6 +47,10 @@ class Filters:
         """Whether the client set this filter."""
         return name in self._wanted
 
+    def wanted(self, name: str) -> frozenset[str] | None:
+        """Return the values of a filter, None where the client did not set it."""
+        return self._wanted.get(name)
+
     def match_event(self, event: Mapping[str, Any]) -> bool:
         """Whether the client wants this event."""
         if not self._wanted:
@@ -88,7 +92,10 @@ class Filters:
         wanted = self._wanted.get(name)
         if wanted is None:
             return True
-        return any(match(value, each) for value in values for each in wanted)
+        return any(
+            value in wanted or any(match(value, each) for each in wanted)
+            for value in values
+        )
 
     def _match_action(self, action: str) -> bool:
         is_fuzzy = bool(self._wanted.get("event", frozenset()) & _FUZZY)

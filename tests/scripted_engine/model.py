@@ -70,7 +70,8 @@ class ScriptedContainer:
 
     ``state`` is one of the engine's own words: created, running, paused, restarting,
     exited, dead. ``health`` is None without a HEALTHCHECK. ``ports`` are exposed ports
-    (``8000/tcp``), ``published`` maps some of them to a port of 127.0.0.1.
+    (``8000/tcp``), ``published`` maps some of them to a port of 127.0.0.1. ``number``
+    counts up with every container that is made.
     """
 
     id: str
@@ -89,6 +90,7 @@ class ScriptedContainer:
     started_ns: int = 0
     finished_ns: int = 0
     exit_code: int = 0
+    number: int = 0
     listed: Listed | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -108,6 +110,10 @@ class ScriptedContainer:
             if addresses.ipv4 or addresses.ipv6:
                 return addresses.ipv4 or addresses.ipv6
         return ""
+
+
+ID_DIGITS = 64
+"""Of a whole id; with fewer it is a prefix."""
 
 
 def digest(*parts: object) -> str:

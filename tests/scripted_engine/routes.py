@@ -65,7 +65,7 @@ def _list(control: Control, request: Request) -> Answer:
     now_ns = control.clock.now_ns()
     listed = (
         _listed(control, container, now_ns)
-        for container in control.containers
+        for container in control.containers_like(filters.wanted("id"))
         if is_all or filters.has("status") or container.is_listed
     )
     lines = [each.line for each in listed if filters.match_entry(each.entry)]

@@ -122,6 +122,24 @@ async def test_list_is_filtered_by_the_engine(
     assert [entry["Names"][0].lstrip("/") for entry in entries] == expected
 
 
+async def test_list_of_ids_is_in_the_order_of_the_list(
+    engine: ScriptedEngine, client: docker.APIClient
+) -> None:
+    """Whole ids, looked up, find what prefixes find: the newest first, those that run."""
+    made = [engine.run(f"web-{number}") for number in range(6)]
+    engine.stop(made[2])
+    wanted = [each.id for each in made[1:5]] + ["0" * 64]
+
+    whole = await asyncio.to_thread(client.containers, filters={"id": wanted})
+    short = await asyncio.to_thread(
+        client.containers, filters={"id": [each[:12] for each in wanted]}
+    )
+
+    names = [entry["Names"] for entry in whole]
+    assert names == [["/web-4"], ["/web-3"], ["/web-1"]]
+    assert whole == short
+
+
 async def test_unknown_filter_is_refused(client: docker.APIClient) -> None:
     """A filter that no engine knows is an error, never ignored."""
     with pytest.raises(APIError, match="Invalid filter 'colour'"):

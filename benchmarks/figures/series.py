@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, median_grouped
 
 
 COLUMNS = ("n", "min", "q1", "median", "q3", "p95", "p99", "max")
@@ -14,6 +14,14 @@ COLUMNS = ("n", "min", "q1", "median", "q3", "p95", "p99", "max")
 def percentile(ordered: Sequence[float], percent: float) -> float:
     """Return the nearest rank: a value that was really measured, never one in between."""
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def median_of_rounded(values: Sequence[float], step: float = 0.1) -> float:
+    """Return the median of what was rounded to a step: as if spread evenly within each step.
+
+    A median of 1.8 beside one of 1.7 may be anything from no difference to a tenth.
+    """
+    return median_grouped(values, interval=step)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

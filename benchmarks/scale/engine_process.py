@@ -19,7 +19,8 @@ from typing import Any, cast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.scripted_engine import ScriptedEngine
-from tests.scripted_engine.model import ScriptedContainer, loopback_address
+from tests.scripted_engine.model import ScriptedContainer
+from turnover import Turnover
 
 
 PROJECT = "com.docker.compose.project"
@@ -117,26 +118,40 @@ class Orders:
         self._engine.events.forget()
         return {"began_ns": began}
 
-    async def churn(self, pairs: int, rate: float) -> dict[str, Any]:
-        """Stop the oldest and start another, so many times, at so many a second."""
-        clock = asyncio.get_running_loop().time
-        began, late = clock(), 0.0
-        for number in range(pairs):
-            due = began + number / rate
-            if due > clock():
-                await asyncio.sleep(due - clock())
-            late = max(late, clock() - due)
-            one = self._alive.pop(0)
-            service = one.labels[SERVICE]
-            self._engine.stop(one)
-            self._engine.remove(one)
-            # Docker gives addresses again, too.
-            self._alive.append(
-                self._one(service, loopback_address(self._made % 50_000 + 1))
-            )
-            if number % 1000 == 0:
-                self._engine.events.forget()
-        return {"seconds": clock() - began, "late_seconds": late}
+    async def signal_oldest(self) -> dict[str, Any]:
+        """Send the container that has run longest its stop signal: the kill event alone."""
+        return {"name": self._engine.signal(self._alive[0]).name}
+
+    async def end_oldest(self) -> dict[str, Any]:
+        """Let the container that has run longest end, and remove it."""
+        one = self._alive.pop(0)
+        self._engine.die(one)
+        self._engine.stopped(one)
+        self._engine.remove(one)
+        return {"name": one.name}
+
+    async def begin_turnover(
+        self, events: int, rate: float, grace: list[float], service: str, spare: int
+    ) -> dict[str, Any]:
+        """Let containers come and go from now on, beside whatever else is ordered.
+
+        Their addresses are those of who runs now, and ``spare`` more.
+        """
+        addresses = [self._engine.next_address() for _ in range(spare)]
+        self._turnover = Turnover(
+            self._engine,
+            self._alive,
+            lambda address: self._one(service, address),
+            addresses,
+        )
+        self._turning = asyncio.create_task(self._turnover.run(events, rate, grace))
+        return {}
+
+    async def progress(self) -> dict[str, Any]:
+        """Return how far the turnover is. Raises what ended it."""
+        if self._turning.done():
+            self._turning.result()
+        return self._turnover.progress()
 
     async def ids(self) -> dict[str, Any]:
         """Return the ids of everybody that runs."""

@@ -45,6 +45,13 @@ class RigError(Exception):
     """Something that is measured with does not work."""
 
 
+def end_on_sigterm() -> None:
+    """Make SIGTERM do what Ctrl-C does, so that everything is taken down then too."""
+    # Whoever is started in the background by a script is born deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 def config(backends: dict[str, int]) -> str:
     """Return a configuration with so many slots in each backend, without checks."""
     return GLOBAL + "".join(

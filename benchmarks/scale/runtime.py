@@ -15,6 +15,9 @@ from tests.scripted_engine.model import loopback_address
 _LINES_A_WRITE = 512
 _PROMPT = b"\n> "
 
+PLACEHOLDERS = "127.255.255."
+"""Where nobody listens: slots are born at one such address, and freed to another."""
+
 
 class Runtime:
     """A blocking prompt session."""
@@ -89,6 +92,24 @@ class Runtime:
     def close(self) -> None:
         """End the session."""
         self._socket.close()
+
+
+def wrong_slots(table: Sequence[Sequence[str]], alive: Sequence[str]) -> list[str]:
+    """Return what is wrong in the rows of ``Runtime.table``, in words.
+
+    Every address of ``alive`` has to be ready exactly once; every other slot has to be free:
+    in maint, and at a placeholder.
+    """
+    wrong: list[str] = []
+    missing = set(alive)
+    for row in table:
+        name, address, admin = row[3], row[4], int(row[6])
+        is_ready = row[5] == "2" and row[7] != "0" and not admin & ~4
+        if is_ready and address in missing:
+            missing.remove(address)
+        elif is_ready or not admin & 1 or not address.startswith(PLACEHOLDERS):
+            wrong.append(f"{name} has {address}, admin state {admin}, weight {row[7]}")
+    return wrong + [f"{address} is nowhere ready" for address in sorted(missing)]
 
 
 def lines_of_an_assignment(backend: str, slots: int) -> tuple[list[str], list[str]]:

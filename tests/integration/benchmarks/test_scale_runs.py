@@ -28,23 +28,6 @@ pytestmark = pytest.mark.integration
             },
         ),
         (
-            "fanout",
-            ("--counts", "1", "3", "--events", "3", "--phases", "1"),
-            {
-                "1: start event -> slot ready, own log",
-                "3: the others, one stalled and one down",
-            },
-        ),
-        (
-            "churn",
-            ("--events", "900", "--rate", "300", "--containers", "20"),
-            {
-                "daemon's memory: at the end",
-                "daemon's open files: at the start",
-                "start event -> slot ready, own log: at the end",
-            },
-        ),
-        (
             "steady",
             ("--sizes", "5", "--quick", "--idle", "0.5"),
             {

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from figures.result import RESULTS
 from measure import Burst, Found, measured
-from scale.rig import RigError
+from scale.rig import RigError, end_on_sigterm
 from summary import draw, result
 
 
@@ -71,6 +71,7 @@ def planned(options: argparse.Namespace) -> list[Burst]:
 def main() -> int:
     """Run; 0 unless it failed (or, if strict, missed a target)."""
     options = parsed()
+    end_on_sigterm()
     bursts = planned(options)
     try:
         found = asyncio.run(run(bursts))

@@ -11,21 +11,27 @@ from urllib.parse import quote
 
 
 def listed_seconds(path: Path, ids: Sequence[str], at_once: int = 100) -> float:
-    """List containers by their ids, so many at once; return how many seconds that took.
+    """List containers by their ids, so many at once; return how many seconds that took."""
+    filters = [
+        json.dumps({"id": list(ids[start : start + at_once])})
+        for start in range(0, len(ids), at_once)
+    ]
+    return _seconds(path, [f"/containers/json?filters={quote(one)}" for one in filters])
 
-    One blocking connection, one request after another; nothing of the answers is read but
-    their lengths.
-    """
+
+def whole_list_seconds(path: Path) -> float:
+    """List all that run; return how many seconds that took."""
+    return _seconds(path, ["/containers/json"])
+
+
+def _seconds(path: Path, targets: Sequence[str]) -> float:
+    """Ask on one blocking connection, and read nothing of the answers but their lengths."""
     with socket.socket(socket.AF_UNIX) as one, one.makefile("rb") as answers:
         one.settimeout(60.0)
         one.connect(str(path))
         began = time.perf_counter()
-        for start in range(0, len(ids), at_once):
-            some = json.dumps({"id": list(ids[start : start + at_once])})
-            one.sendall(
-                f"GET /containers/json?filters={quote(some)} HTTP/1.1\r\n"
-                "Host: engine\r\n\r\n".encode()
-            )
+        for target in targets:
+            one.sendall(f"GET {target} HTTP/1.1\r\nHost: engine\r\n\r\n".encode())
             heads = [line.lower() for line in iter(answers.readline, b"\r\n")]
             if b" 200 " not in heads[0]:
                 raise OSError(f"the scripted engine answers {heads[0]!r}")

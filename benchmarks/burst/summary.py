@@ -18,6 +18,8 @@ RATES = (
     ("writing", "daemon, rate while writing"),
     ("passing", "daemon, rate of its passes"),
     ("seconds", "first event -> all ready, rate"),
+    ("refill_writing", "filled again, rate while writing"),
+    ("refill_passing", "filled again, rate of its pass"),
 )
 TIMES = (
     ("raw", "raw limit"),
@@ -29,6 +31,7 @@ TIMES = (
     ("engine", "engine lists them for a bare client"),
     ("cpu", "daemon's processor time"),
     ("engine_cpu", "engine's processor time"),
+    ("refill_writing", "filled again, while writing"),
     ("leaving", "first stop signal -> none in rotation"),
     ("leaving_cpu", "daemon's processor time for leaving"),
 )

@@ -76,6 +76,7 @@ def main() -> int:
     try:
         found = asyncio.run(run(bursts))
     except KeyboardInterrupt:
+        print("benchmarks/burst was interrupted", file=sys.stderr)
         return 130
     except (RigError, OSError) as error:
         print(f"benchmarks/burst failed: {error}", file=sys.stderr)

@@ -77,6 +77,7 @@ def main() -> int:
     try:
         found = asyncio.run(run(plans))
     except KeyboardInterrupt:
+        print("benchmarks/steady was interrupted", file=sys.stderr)
         return 130
     except (RigError, OSError) as error:
         print(f"benchmarks/steady failed: {error}", file=sys.stderr)

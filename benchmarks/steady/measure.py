@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from probe import beats, holds, latest_beat
+from probe import beats, holds, latest_beat, quiet_holds
 from scale.bare_engine import whole_list_seconds
 from scale.quiet import learned, settled
 from scale.relay import CountingRelay
@@ -74,7 +74,6 @@ async def measured(plan: Plan) -> Figures:
             async with CountingRelay(folder / "relay.sock", haproxy.socket) as relay:
                 url = f"unix://{relay.path}"
                 async with running_daemon(folder, engine, [url]) as daemon:
-                    await learned(engine, plan.count)
                     before = relay.bytes_total
                     await Placed(engine, daemon, runtime, plan.count).block()
                     spent = relay.bytes_total - before
@@ -92,7 +91,8 @@ async def _alone(plan: Plan, one: Placed, found: Figures) -> None:
     for _ in range(plan.blocks):
         _add(found, await one.block())
     _add(found, one.memory())
-    found["quiet_ms"] += await holds(one.daemon, plan.idle_seconds / 10)
+    seconds = min(plan.idle_seconds, RESYNCS * RESYNC_SECONDS)
+    found["quiet_ms"] += await quiet_holds(one.daemon, one.engine, seconds)
 
 
 def _add(found: Figures, more: Mapping[str, list[float]]) -> None:

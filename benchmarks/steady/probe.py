@@ -6,10 +6,14 @@ import asyncio
 import re
 import time
 
-from scale.rig import Daemon
+from scale.rig import Daemon, Engine
 
 
 PROBE_SECONDS = 0.003
+WINDOW_SECONDS = 3.0
+MOST_WINDOWS = 3
+"""So many times the wanted number are tried: now and then a resync falls into one."""
+
 _REQUEST = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _BUCKET = re.compile(
     r'^reconciler_event_loop_lag_seconds_bucket\{le="(.+)"\} (.+)$', re.MULTILINE
@@ -33,6 +37,26 @@ async def holds(daemon: Daemon, seconds: float) -> list[float]:
     finally:
         writer.close()
     return found
+
+
+async def quiet_holds(daemon: Daemon, engine: Engine, seconds: float) -> list[float]:
+    """Return the same for so many seconds in which it reads nothing and passes nothing."""
+    found: list[float] = []
+    window = min(WINDOW_SECONDS, seconds)
+    for _ in range(MOST_WINDOWS * round(seconds / window)):
+        before = await _done(daemon, engine)
+        answers = await holds(daemon, window)
+        if before == await _done(daemon, engine):
+            found += answers
+            seconds -= window
+        if seconds < window / 2:
+            break
+    return found
+
+
+async def _done(daemon: Daemon, engine: Engine) -> tuple[float, float]:
+    lists = (await engine.order("stats"))["lists"]
+    return lists, (await daemon.metrics())["reconciler_pass_duration_seconds_count"]
 
 
 async def beats(daemon: Daemon) -> dict[float, float]:

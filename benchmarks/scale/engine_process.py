@@ -107,13 +107,16 @@ class Orders:
         return {"name": one.name}
 
     async def stop_all(self) -> dict[str, Any]:
-        """Stop and remove everybody."""
+        """Stop and remove everybody, all events in one write."""
+        self._engine.kept = {}
         for one in self._alive:
             self._engine.stop(one)
             self._engine.remove(one)
+        began = time.time_ns()
+        self._engine.send_kept()
         self._alive.clear()
         self._engine.events.forget()
-        return {}
+        return {"began_ns": began}
 
     async def signal_oldest(self) -> dict[str, Any]:
         """Send the container that has run longest its stop signal: the kill event alone."""

@@ -76,7 +76,8 @@ class Engine:
         line = await self.process.stdout.readline()
         if not line:
             raise RigError(f"the scripted engine ended within {order}")
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 @dataclass(slots=True)

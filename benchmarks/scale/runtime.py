@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.scripted_engine.model import loopback_address
@@ -129,20 +130,33 @@ def lines_of_an_assignment(backend: str, slots: int) -> tuple[list[str], list[st
     return addresses, ready
 
 
-def raw_seconds(runtime: Runtime, backend: str, slots: int) -> float:
-    """Return how long a bare loop takes to fill a backend, its one read-back included."""
-    addresses, ready = lines_of_an_assignment(backend, slots)
-    seconds = runtime.pipelined(addresses)
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """How long a bare loop took."""
+
+    lines: float
+    """For the lines alone: the raw limit."""
+    reading: float
+    """To read all of it back once in between, as nobody can do without."""
+
+
+def raw_seconds(runtime: Runtime, slots: Mapping[str, int]) -> Raw:
+    """Fill backends by a bare loop."""
+    both = [lines_of_an_assignment(name, number) for name, number in slots.items()]
+    lines = runtime.pipelined([line for addresses, _ in both for line in addresses])
     began = time.perf_counter()
-    runtime.ask(f"show servers state {backend}")
-    seconds += time.perf_counter() - began
-    return seconds + runtime.pipelined(ready)
+    for name in slots:
+        runtime.ask(f"show servers state {name}")
+    reading = time.perf_counter() - began
+    lines += runtime.pipelined([line for _, ready in both for line in ready])
+    return Raw(lines, reading)
 
 
-def empty(runtime: Runtime, backend: str, slots: int) -> None:
+def empty(runtime: Runtime, slots: Mapping[str, int]) -> None:
     """Free all slots again, at the address they were born with."""
     lines = []
-    for number in range(1, slots + 1):
-        begin = f"set server {backend}/slot{number}"
-        lines += [f"{begin} state maint", f"{begin} addr 127.255.255.1 port 8000"]
+    for name, number in slots.items():
+        for slot in range(1, number + 1):
+            begin = f"set server {name}/slot{slot}"
+            lines += [f"{begin} state maint", f"{begin} addr 127.255.255.1 port 8000"]
     runtime.pipelined(lines)

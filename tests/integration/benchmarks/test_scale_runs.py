@@ -24,14 +24,20 @@ pytestmark = pytest.mark.integration
             {
                 "20: raw limit",
                 "20: daemon, while writing",
+                "20: raw limit, rate",
+                "20: daemon, rate while writing",
                 "20: first event -> all ready",
+                "20: filled again, rate while writing",
             },
         ),
         (
             "steady",
-            ("--sizes", "5", "--quick", "--idle", "0.5"),
+            ("--sizes", "5", "--quick", "--idle", "0.5", "--blocks", "1"),
             {
                 "5: one event: daemon's processor time",
+                "5: a stop, in its own 30 ms",
+                "5: start event -> slot ready, own log",
+                "5: stop signal -> slot in drain, own log",
                 "5: one event: to and from HAProxy",
                 "5: resident memory",
             },

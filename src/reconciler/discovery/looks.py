@@ -104,9 +104,13 @@ class Looks:
 
     def confirm_end(self, container_id: str, tasks: asyncio.TaskGroup) -> None:
         """See, a little later, whether who ended by its event does not run."""
+        if container_id in self._wanted:
+            # A list might still show what it was before.
+            self.want(container_id, None, tasks)
+            return
         self._ended[container_id] = None
         if self._confirming is None or self._confirming.done():
-            self._confirming = tasks.create_task(self._confirm_ends())
+            self._confirming = tasks.create_task(self._confirm_ends(tasks))
 
     def stop(self) -> None:
         """Look at nobody any more."""
@@ -192,22 +196,23 @@ class Looks:
         finally:
             self._note_done(*looked_at)
 
-    async def _confirm_ends(self) -> None:
-        """List those that have ended: whoever runs all the same is taken in again."""
+    async def _confirm_ends(self, tasks: asyncio.TaskGroup) -> None:
+        """List those that have ended, and look at whoever seems to run all the same.
+
+        The list alone would bring back somebody whose end it does not show yet.
+        """
         await asyncio.sleep(CONFIRM_SECONDS)
         while self._ended:
             ids = list(self._ended)[:MOST_TOGETHER]
             for container_id in ids:
                 del self._ended[container_id]
-            changes: dict[str, Container | None] = {}
             try:
-                with self._catalog.reading() as moment:
-                    for container in (await self._engine.containers_of(ids)).values():
-                        changes |= self._catalog.put(container, moment)
-                        changes |= self._told.judge(container.id)
+                found = await self._engine.containers_of(ids)
             except DiscoveryError as error:
                 self._told.failed(error)
-            self._told.changed(changes, None)
+            else:
+                for container_id in found:
+                    self.want(container_id, None, tasks)
 
     def _note_done(self, *container_ids: str) -> None:
         for container_id in container_ids:

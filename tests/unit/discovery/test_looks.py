@@ -85,6 +85,32 @@ async def test_a_container_that_dies_in_a_burst_stays_away(
     await sink.until_names(*alive)
 
 
+async def test_a_list_that_does_not_show_an_end_yet_brings_nobody_back(
+    scripted: ScriptedEngine,
+    sink: RecordingSink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its end was told by its own event: only an inspect may say otherwise."""
+    one, two = scripted.run("web-1", labels=WEB), scripted.run("web-2", labels=WEB)
+    await sink.until_names("web-1", "web-2")
+    listed = routes._ROUTES["/containers/json"]
+    before = listed(scripted, Request("GET", "/containers/json", {}))
+
+    def stale(control: Control, request: Request) -> Answer:
+        return before if "filters" in request.query else listed(control, request)
+
+    monkeypatch.setitem(routes._ROUTES, "/containers/json", stale)
+    scripted.requests.reset()
+    scripted.kill(one)
+    await sink.until_names("web-2")
+    await scripted.requests.seen("/containers/json")
+    await scripted.requests.seen("/containers/{id}/json", 1)
+    scripted.run("web-3", labels=WEB)
+    await sink.until_names("web-2", "web-3")
+
+    assert two.name in sink.names
+
+
 async def test_lookers_that_were_stopped_before_they_began_leave_their_places(
     scripted: ScriptedEngine,
 ) -> None:

@@ -5,12 +5,28 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from reconciler import garbage
+
+
+pytestmark = pytest.mark.filterwarnings(
+    # Whatever tests before this one have left to the collector is collected here.
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def _collector() -> Iterator[None]:
+    """Python's collector as a program finds it; commands that tests ran may have it off."""
+    was_enabled = gc.isenabled()
+    gc.enable()
+    yield
+    if not was_enabled:
+        gc.disable()
 
 
 class Node:

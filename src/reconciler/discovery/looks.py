@@ -102,6 +102,16 @@ class Looks:
         if len(self._lookers) < MOST_LOOKERS:
             self._lookers.add(tasks.create_task(self._look()))
 
+    def drop(self, container_id: str) -> None:
+        """Look no more for who is gone for good, unless that is under way."""
+        has_waited = (
+            container_id in self._waiting or container_id in self._waiting_starts
+        )
+        for waiting in (self._waiting, self._waiting_starts, self._ended):
+            waiting.pop(container_id, None)
+        if has_waited:
+            self._note_done(container_id)
+
     def confirm_end(self, container_id: str, tasks: asyncio.TaskGroup) -> None:
         """See, a little later, whether who ended by its event does not run."""
         if container_id in self._wanted:

@@ -190,7 +190,9 @@ class Watcher:
         if event.effect is Effect.GONE and is_final:
             self._tell(self._catalog.note_gone(event.container_id), at=event.at)
             self._unmark(event.container_id)
-            if event.action != "destroy":
+            if event.action == "destroy":
+                self._looks.drop(event.container_id)
+            else:
                 self._looks.confirm_end(event.container_id, tasks)
         elif event.action != "destroy":
             self._looks.want(
@@ -203,7 +205,7 @@ class Watcher:
 
     def _forget_ended(self) -> None:
         """Remember no more of containers that have ended than of those that run."""
-        known = len(self._catalog.containers)
+        known = len(self._catalog.containers) + len(self._looks.wanted)
         if len(self._stops) > 2 * known + FORGET_ABOVE and not self._is_listing:
             self._stops.keep_only({*self._catalog.containers, *self._looks.wanted})
 

@@ -111,6 +111,23 @@ async def test_a_list_that_does_not_show_an_end_yet_brings_nobody_back(
     assert two.name in sink.names
 
 
+async def test_whoever_is_removed_is_not_looked_at_any_more(
+    scripted: ScriptedEngine, sink: RecordingSink
+) -> None:
+    """A thousand that end at once, before it is known how they stop, cost no thousand looks."""
+    many = scripted.run_many(1000, labels=WEB)
+    names = [one.name for one in many]
+    await sink.until_names(*names)
+    scripted.requests.reset()
+    for one in many:
+        scripted.remove(one)
+    await sink.until_names()
+    scripted.run("web-last", labels=WEB)
+    await sink.until_names("web-last")
+
+    assert scripted.requests.inspects < 500
+
+
 async def test_lookers_that_were_stopped_before_they_began_leave_their_places(
     scripted: ScriptedEngine,
 ) -> None:

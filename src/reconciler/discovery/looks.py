@@ -143,7 +143,8 @@ class Looks:
     async def _look(self) -> None:
         try:
             while waiting := self._waiting or self._waiting_starts:
-                if len(self._waiting_starts) >= MANY and not self._waiting:
+                # First, or a processor that is too slow would never come to them.
+                if len(self._waiting_starts) >= MANY:
                     await self._look_at_many()
                     continue
                 container_id = next(iter(waiting))

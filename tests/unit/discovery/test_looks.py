@@ -152,3 +152,22 @@ async def test_lookers_that_were_stopped_before_they_began_leave_their_places(
             await found.wait()
     finally:
         await engine.aclose()
+
+
+async def test_many_starts_do_not_wait_for_inspects_of_others(
+    scripted: ScriptedEngine,
+) -> None:
+    """One list of them goes first: else they would wait for as long as others come."""
+    old = scripted.run_many(60, prefix="old", labels=WEB)
+    scripted.faults.delay("/containers/*/json", seconds=0.02, count=None)
+    async with watching(scripted.url) as sink:
+        await sink.until(lambda: sink.lists == 1, "the first list")
+        for one in old:
+            scripted.signal(one)  # how it stops is not known: that takes an inspect
+        names = [f"web-{number}" for number in range(20)]
+        for name in names:
+            scripted.run(name, labels=WEB)
+        await sink.until_names(*(one.name for one in old), *names)
+        inspects = scripted.requests.inspects
+
+    assert inspects < 60

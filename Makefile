@@ -49,7 +49,7 @@ format: venv ## Put the code in its format and mend what can be mended
 typecheck: venv ## Check types
 	$(bin)/mypy
 
-bench: bench-latency bench-burst bench-steady bench-fanout bench-churn bench-peers bench-capacity ## Every measure of speed and size, in turn: 40 minutes
+bench: bench-latency bench-burst bench-steady bench-fanout bench-churn bench-peers bench-capacity ## Every measure of speed and size, in turn: 50 minutes
 
 bench-latency: bench-tools ## Measure from a container's start to its slot being ready, and the way out
 	@scripts/setup

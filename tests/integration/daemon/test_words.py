@@ -62,6 +62,8 @@ async def following(daemon: Daemon, *arguments: str) -> AsyncIterator[Following]
         stdout=PIPE,
         stderr=PIPE,
         env=clean_environment(),
+        # Whoever runs these tests in the background of a shell has Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield Following(process)

@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
 
     def fail(self, error: RuntimeSocketError) -> None:
         """Close at once: whoever waits gets this error."""
-        if self.failure is None and not self.closed.is_set():
+        if self.failure is None:
             self.failure = error
         self._news.set()
         self._writable.set()
@@ -249,6 +249,12 @@ class PromptSession:
             await self._connection.write(self._session.send(portion))
             sent += len(portion)
         while len(replies) < sent:
+            self._connection.raise_failure()
+            if self._connection.closed.is_set():
+                # It closed with nothing asked for, just before these lines were written.
+                raise RemoteProtocolError(
+                    "haproxy closed the session before it was asked"
+                )
             await self._connection.news()
         return replies
 

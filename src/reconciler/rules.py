@@ -7,13 +7,14 @@ needs nothing of the daemon's for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from reconciler.config import Settings
 from reconciler.core.model import Container, Process
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules
 from reconciler.discovery.own import own_container
-from reconciler.haproxy.versions import reuse_needs_idle
+from reconciler.haproxy.versions import Release, reuse_needs_idle
 
 
 _NOT_SHARED = frozenset({"host", "none"})
@@ -23,14 +24,15 @@ _NOT_SHARED = frozenset({"host", "none"})
 def rules_for(settings: Settings) -> Callable[[Process], Rules]:
     """Return the planner's rules for a HAProxy process, by its version."""
 
-    def rules(process: Process) -> Rules:
+    @lru_cache(maxsize=64)
+    def rules(release: Release) -> Rules:
         return Rules(
             slot_prefix=settings.slot_prefix,
-            reuse_needs_idle=reuse_needs_idle(process.release),
+            reuse_needs_idle=reuse_needs_idle(release),
             drain_seconds=settings.drain_seconds,
         )
 
-    return rules
+    return lambda process: rules(process.release)
 
 
 def context_for(
@@ -41,9 +43,16 @@ def context_for(
     Raises ConfigError: base_cfg cannot be read.
     """
     ports = settings.default_ports()
+    last: tuple[Container | None, Context] | None = None
 
     def context(containers: Mapping[str, Container]) -> Context:
+        nonlocal last
         own = own_container(containers, own_id)
+        if last is None or last[0] is not own:
+            last = (own, given(own))
+        return last[1]
+
+    def given(own: Container | None) -> Context:
         projects = frozenset(settings.projects)
         if not projects and own is not None and own.project is not None:
             projects = frozenset({own.project})

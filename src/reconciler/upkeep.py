@@ -54,6 +54,9 @@ LOOKED_AT_OF, LOOKED_AT_LEAST = 16, 96
 """One in so many slots may be looked at by itself, but up to six of any number: looking at
 more costs more than reading all connections of their backend."""
 
+FEW = 4
+"""So many slots are looked at before the plan says that it needs them read."""
+
 MORE_FREE = 2
 """So many more free slots are looked at where the first of them might be busy. Those behind
 them have been free for a shorter time yet."""
@@ -213,30 +216,77 @@ class Upkeep:
         counted: set[str] = set()
         if scope.is_everything:
             read |= self.status.tables.keys()
-        planned, generation = await self._planned(scope)
-        while True:
-            uncounted = set(planned.wants_connections - counted)
-            is_as_known = False
-            if short := self._short(planned, scope):
-                await self._look_for_free(short, scope)
-            elif uncounted:
-                for backend in uncounted & scope.touched.backends:
-                    scope.widen(backend)
-                await self._observe(uncounted, with_connections=True)
-                counted |= uncounted
-                read |= uncounted
-            elif unread := _unread(planned, read):
-                read |= unread
-                is_as_known = not await self._look(map(self._mirror.get, unread))
-            else:
-                return planned, generation
+        planned, generation = await self._planned_while_looking(scope, read)
+        while self.must_observe or await self._read_more(planned, scope, read, counted):
             if self.must_observe:
                 await self._observe(None)
                 scope.widen_to_everything()
-                read = set(self.status.tables)
-            elif is_as_known:
-                continue  # and so the plan is as it would be
+                read |= self.status.tables.keys()
             planned, generation = await self._planned(scope)
+        return planned, generation
+
+    async def _read_more(
+        self,
+        planned: Plan,
+        scope: Scope,
+        read: set[str | ServerRef],
+        counted: set[str],
+    ) -> bool:
+        """Read what a plan needs to have been read; return whether to plan anew with it."""
+        uncounted = set(planned.wants_connections - counted)
+        if short := self._short(planned, scope):
+            await self._look_for_free(short, scope)
+            return True
+        if uncounted:
+            for backend in uncounted & scope.touched.backends:
+                scope.widen(backend)
+            await self._observe(uncounted, with_connections=True)
+            counted |= uncounted
+            read |= uncounted
+            return True
+        if unread := _unread(planned, read):
+            read |= unread
+            # Where all is as it was known, so is the plan.
+            differing = await self._look(map(self._mirror.get, unread))
+            return bool(differing or self.must_observe)
+        return False
+
+    async def _planned_while_looking(
+        self, scope: Scope, read: set[str | ServerRef]
+    ) -> tuple[Plan, int]:
+        """Plan a first time; what is sure to be asked for is read meanwhile, and in ``read``."""
+        going = self._going(scope)
+        if not 0 < len(going) <= FEW:
+            return await self._planned(scope)
+        read |= {slot.ref for slot in going}
+        looking = asyncio.create_task(self._look(going))
+        try:
+            await asyncio.sleep(0)  # it asks, and HAProxy answers while we plan
+            planned = await self._planned(scope)
+            if not await looking:
+                return planned
+        finally:
+            looking.cancel()
+        return await self._planned(scope)
+
+    def _going(self, scope: Scope) -> list[Server]:
+        """Return the slots whose tenants go: a plan for them asks how they are now."""
+        if scope.is_everything or scope.backends:
+            return []
+        tables, touched = self.status.tables, scope.touched
+        staying = {
+            one.key
+            for claim in self._claims.at(touched)
+            if isinstance(one := claim.outcome, Endpoint)
+            and one.rotation is Rotation.READY
+        }
+        return [
+            slot
+            for backend in touched.by_backend
+            if backend is not None and backend in tables
+            for slot in self._mirror.slots_at(backend, touched.places(backend))
+            if (backend, slot.address, slot.port) not in staying
+        ]
 
     def _short(self, planned: Plan, scope: Scope) -> dict[str, int]:
         """Return, by backend, how many newcomers the free slots looked at are too few for.

@@ -65,7 +65,7 @@ class ClaimTable:
 
     def set_context(self, context: Context) -> Touched:
         """Judge every container anew, if the context differs; return what changed."""
-        if context == self._context:
+        if context is self._context or context == self._context:
             return Touched()
         self._context = context
         return self.update(dict(self._containers))

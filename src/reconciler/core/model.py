@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -124,11 +125,16 @@ class Process:
     @property
     def release(self) -> tuple[int, int, int]:
         """The numeric version, for example (2, 6, 12); zeros where it is unreadable."""
-        found = _RELEASE.match(self.version)
-        if found is None:
-            return (0, 0, 0)
-        major, minor, patch = found.groups(default="0")
-        return (int(major), int(minor), int(patch))
+        return _release_of(self.version)
+
+
+@lru_cache(maxsize=64)
+def _release_of(version: str) -> tuple[int, int, int]:
+    found = _RELEASE.match(version)
+    if found is None:
+        return (0, 0, 0)
+    major, minor, patch = found.groups(default="0")
+    return (int(major), int(minor), int(patch))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,11 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import suppress
 from http import HTTPStatus
+from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -97,7 +98,7 @@ class Engine:
 
         The loop turns between two parts, and the whole answer is never in memory.
         """
-        async with self._asking("GET /containers/json"):
+        with self._asking("GET /containers/json"):
             async for part in self._list("/containers/json"):
                 yield part
 
@@ -107,14 +108,14 @@ class Engine:
         A list may be a moment behind the events. Who is missing may run all the same.
         """
         filters = quote(json.dumps({"id": list(ids)}, separators=(",", ":")))
-        async with self._asking(f"GET /containers/json of {len(ids)} containers"):
+        with self._asking(f"GET /containers/json of {len(ids)} containers"):
             parts = self._list(f"/containers/json?filters={filters}")
             return {one.id: one async for part in parts for one in part}
 
     async def container(self, container_id: str) -> Container | None:
         """Return one container by id or name, None where there is no such container."""
         path = f"/containers/{quote(container_id, safe='')}/json"
-        async with self._asking(f"GET /containers/{container_id}/json"):
+        with self._asking(f"GET /containers/{container_id}/json"):
             answer = await self._get(path)
             if _says_absent(answer):
                 return None
@@ -178,12 +179,12 @@ class Engine:
 
     async def version(self) -> dict[str, Any]:
         """Return ``GET /version``."""
-        async with self._asking("GET /version"):
+        with self._asking("GET /version"):
             return await self._in_a_thread(lambda client: client.version())
 
     async def now(self) -> float:
         """Return the engine's own clock in Unix seconds; ours where it does not tell it."""
-        async with self._asking("GET /info"):
+        with self._asking("GET /info"):
             told = await self._in_a_thread(
                 lambda client: clock_from_info(client.info())
             )
@@ -194,7 +195,7 @@ class Engine:
 
         When this returns, the engine has answered: no later event is missed.
         """
-        async with self._asking("GET /events, to follow"):
+        with self._asking("GET /events, to follow"):
             unix = await self._route()
             if unix is None:
                 client = await self._in_a_thread(lambda _: self._new_client(None))
@@ -214,7 +215,7 @@ class Engine:
         ``until`` in the future would have the engine wait for it.
         """
         span = f"since={since:.9f}&until={until:.9f}"
-        async with self._asking("GET /events"):
+        with self._asking("GET /events"):
             answer = await self._get(f"/events?{span}&filters={_FILTERS}")
             _require_ok(answer.status, answer.body)
             events = map(event_of_line, answer.body.splitlines())
@@ -226,19 +227,9 @@ class Engine:
         if self._unix is not None:
             self._unix.close()
 
-    @asynccontextmanager
-    async def _asking(self, request: str) -> AsyncGenerator[None]:
+    def _asking(self, request: str) -> _Asking:
         """Say of a request how long it took, and turn what fails into our own error."""
-        began, end = time.perf_counter(), "failed after "
-        try:
-            with self.translated_errors():
-                yield
-            end = ""
-        finally:
-            late = (time.perf_counter() - began) * 1000
-            _asked_log.debug(
-                "asked docker at %s: %s (%s%.1f ms)", self.name, request, end, late
-            )
+        return _Asking(self, request)
 
     async def _in_a_thread(self, read: Callable[[docker.APIClient], T]) -> T:
         """Ask through docker-py, which blocks."""
@@ -246,12 +237,11 @@ class Engine:
         return await loop.run_in_executor(self._pool, self._in_thread, read)
 
     def _in_thread(self, read: Callable[[docker.APIClient], T]) -> T:
-        with self.translated_errors():
-            try:
-                client: docker.APIClient = self._local.client
-            except AttributeError:
-                client = self._local.client = self._new_client(self._timeout_seconds)
-            return read(client)
+        try:
+            client: docker.APIClient = self._local.client
+        except AttributeError:
+            client = self._local.client = self._new_client(self._timeout_seconds)
+        return read(client)
 
     def _new_client(
         self, timeout: float | None, *, version: str | None = None
@@ -269,24 +259,25 @@ class Engine:
         self._api_version = client.api_version
         return client
 
-    @contextmanager
-    def translated_errors(self) -> Iterator[None]:
-        """Turn what docker-py and requests raise into DockerUnavailableError."""
-        try:
-            yield
-        except DockerUnavailableError:
+    def translated(self, error: Exception) -> DockerUnavailableError | None:
+        """Return what docker-py, requests and our own client raise as our own error.
+
+        None for what is no word of an engine's, but a mistake of ours.
+        """
+        if isinstance(error, DockerUnavailableError):
             self._is_routed = False  # it may come back as another engine
-            raise
-        except APIError as error:
-            raise DockerUnavailableError(
+            return error
+        if isinstance(error, APIError):
+            return DockerUnavailableError(
                 f"docker at {self.name} refused: {self._quoted(error.explanation or error)}"
-            ) from error
-        except _FAULTS as error:
+            )
+        if isinstance(error, _FAULTS):
             self._is_routed = False
-            raise DockerUnavailableError(
+            return DockerUnavailableError(
                 f"docker at {self.name} cannot be reached: {self._quoted(error)}; "
                 f"{_mend(error)}"
-            ) from error
+            )
+        return None
 
     def _quoted(self, error: object) -> str:
         """Quote an error that may quote the engine's URL, or parts of it."""
@@ -294,6 +285,39 @@ class Engine:
         for part in secrets(self._written):
             text = text.replace(part, "***")
         return quoted(text)
+
+
+class _Asking:
+    """Around one request. No generator: an event waits for what is inside."""
+
+    __slots__ = ("_began", "_engine", "_request")
+
+    def __init__(self, engine: Engine, request: str) -> None:
+        self._engine = engine
+        self._request = request
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Raises DockerUnavailableError for what an engine's silence or refusal raised."""
+        if _asked_log.isEnabledFor(logging.DEBUG):
+            _asked_log.debug(
+                "asked docker at %s: %s (%s%.1f ms)",
+                self._engine.name,
+                self._request,
+                "" if error is None else "failed after ",
+                (time.perf_counter() - self._began) * 1000,
+            )
+        if isinstance(error, Exception):
+            told = self._engine.translated(error)
+            if told is not None and told is not error:
+                raise told from error
 
 
 _FAULTS = (

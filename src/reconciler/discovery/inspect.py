@@ -13,15 +13,18 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from reconciler.core.model import Attachment, Container, Health, StopRule
 from reconciler.errors import DiscoveryError, quoted
 from reconciler.ports import EVENT_ACTIONS
 
+
+T = TypeVar("T")
 
 Json = Mapping[str, Any]
 
@@ -33,18 +36,21 @@ _HEALTH_IN_STATUS = (
 )
 
 
-@contextmanager
-def _readable(document: Json) -> Iterator[None]:
-    """Turn what reading JSON of another shape raises into a DiscoveryError."""
+_OTHER_SHAPE = (
+    ArithmeticError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
+"""What reading JSON of another shape raises."""
+
+
+def _read(read: Callable[[Json], T], document: Json) -> T:
+    """Read a document. Raises DiscoveryError for one of another shape."""
     try:
-        yield
-    except (
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
+        return read(document)
+    except _OTHER_SHAPE as error:
         raise DiscoveryError(
             f"docker described something in an unknown form: {quoted(document)} "
             f"({quoted(error)}); is that a docker engine?"
@@ -57,8 +63,7 @@ def container_from_list(entry: Json) -> Container:
     Raises DiscoveryError where the entry has no id, or is not what the API describes: then
     nothing of it can be trusted.
     """
-    with _readable(entry):
-        return _from_list(entry)
+    return _read(_from_list, entry)
 
 
 def _from_list(entry: Json) -> Container:
@@ -80,8 +85,7 @@ def _from_list(entry: Json) -> Container:
 
 def container_from_inspect(document: Json) -> Container:
     """Return the container of ``GET /containers/{id}/json``. Raises DiscoveryError."""
-    with _readable(document):
-        return _from_inspect(document)
+    return _read(_from_inspect, document)
 
 
 def _from_inspect(document: Json) -> Container:
@@ -129,6 +133,7 @@ _FIRST_REAL_TIME, _LAST_REAL_TIME = 34, 64
 _REAL_TIME_SIGNAL = re.compile(r"RT(MIN|MAX)(?:([+-])([0-9]{1,2}))?", re.ASCII)
 
 
+@lru_cache(maxsize=256)
 def signal_number(text: str) -> int | None:
     """Return the number of a signal as Docker writes it, None where it is none.
 
@@ -272,8 +277,7 @@ def event_from(document: Json) -> EngineEvent | None:
 
     Raises DiscoveryError for what is no event at all.
     """
-    with _readable(document):
-        return _event(document)
+    return _read(_event, document)
 
 
 def event_of_line(line: bytes) -> EngineEvent | None:
@@ -287,23 +291,28 @@ def event_of_line(line: bytes) -> EngineEvent | None:
 def _event(document: Json) -> EngineEvent | None:
     kind, action = document.get("Type"), str(document.get("Action") or "")
     actor = document.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
     verb = action.partition(":")[0]
-    if verb not in EVENT_FILTERS["event"]:
+    if verb not in EVENT_ACTIONS:
         return None
     if kind == "network":
-        container_id = str((actor.get("Attributes") or {}).get("container") or "")
+        container_id = str(attributes.get("container") or "")
     elif kind == "container":
         container_id = str(actor.get("ID") or document.get("id") or "")
     else:
         return None
     if not container_id:
         return None
+    effect = _EFFECTS.get(verb, Effect.LOOK)
+    number = None
+    if effect is Effect.SIGNAL:
+        number = signal_number(str(attributes.get("signal") or ""))
     return EngineEvent(
         container_id=container_id,
         action=action,
-        effect=_EFFECTS.get(verb, Effect.LOOK),
+        effect=effect,
         at=_event_time(document),
-        signal=signal_number(str((actor.get("Attributes") or {}).get("signal") or "")),
+        signal=number,
     )
 
 

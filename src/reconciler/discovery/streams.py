@@ -54,13 +54,14 @@ class UnixEvents:
     async def events(self) -> AsyncGenerator[EngineEvent]:
         """See :class:`EventStream`."""
         count = 0
-        async for line in self._stream.lines():
-            event = event_of_line(line)
-            if event is not None:
-                yield event
-            count += 1
-            if count % EVENTS_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        while lines := await self._stream.lines():
+            for line in lines:
+                event = event_of_line(line)
+                if event is not None:
+                    yield event
+                count += 1
+                if count % EVENTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     def close(self) -> None:
         """See :class:`EventStream`."""

@@ -131,20 +131,19 @@ class _Connection(asyncio.Protocol):
             await self._news()
         return int(self._parser.get_status_code())
 
-    async def parts(self) -> AsyncGenerator[bytes]:
-        """Yield the body as it comes, to its end."""
-        while True:
-            while self._chunks:
-                part = self._chunks.popleft()
-                self._waiting_bytes -= len(part)
-                yield part
+    async def part(self) -> bytes:
+        """Return the next piece of the body, as it comes; nothing at its end."""
+        while not self._chunks:
             if self._is_whole:
-                return
+                return b""
             if self._is_paused:
                 self._is_paused = False
                 if self._transport is not None and self.is_open:
                     self._transport.resume_reading()
             await self._news()
+        part = self._chunks.popleft()
+        self._waiting_bytes -= len(part)
+        return part
 
     async def answer(self, timeout_seconds: float) -> Answer:
         """Wait for the whole answer; at most so long for each piece of it."""
@@ -168,7 +167,10 @@ class _Connection(asyncio.Protocol):
 
     async def whole(self) -> bytes:
         """Wait for the whole body."""
-        return b"".join([part async for part in self.parts()])
+        parts: list[bytes] = []
+        while part := await self.part():
+            parts.append(part)
+        return b"".join(parts)
 
     async def _news(self) -> None:
         if self._error is not None and not self._chunks:
@@ -241,11 +243,10 @@ class UnixHttp:
             connection, status = await self._asked(target)
             try:
                 yield status
-                parts = connection.parts()
                 while True:
                     async with self._patience():
-                        part = await anext(parts, None)
-                    if part is None:
+                        part = await connection.part()
+                    if not part:
                         return
                     yield part
             finally:
@@ -330,15 +331,19 @@ class Stream:
     def __init__(self, connection: _Connection, drop: Callable[[], None]) -> None:
         self._connection = connection
         self._drop = drop
+        self._line = b""
+        """The beginning of a line whose end did not come yet."""
 
-    async def lines(self) -> AsyncGenerator[bytes]:
-        """Yield each line as it comes, until either side ends the answer."""
-        rest = b""
+    async def lines(self) -> list[bytes]:
+        """Wait for whole lines and return them; none once either side ended the answer.
+
+        An event waits for this, so it is no generator.
+        """
+        lines: list[bytes] = []
         with suppress(OSError, HttpError):
-            async for part in self._connection.parts():
-                *lines, rest = (rest + part).split(b"\n")
-                for line in lines:
-                    yield line
+            while not lines and (part := await self._connection.part()):
+                *lines, self._line = (self._line + part).split(b"\n")
+        return lines
 
     async def rest(self) -> bytes:
         """Return the body to its end, of an answer that is no stream after all."""

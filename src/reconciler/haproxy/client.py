@@ -143,7 +143,7 @@ class RuntimeClient:
         return replies.servers(
             replies.answered(state),
             now=asyncio.get_running_loop().time(),
-            uptime_seconds=replies.info(info).uptime_seconds,
+            uptime_seconds=replies.vitals(info).uptime_seconds,
         )
 
     async def show_servers_conn(self, backend: str | None = None) -> dict[str, int]:

@@ -147,7 +147,7 @@ class RuntimeProxy:
 
     async def _table(
         self,
-        first: replies.Info,
+        first: replies.Vitals,
         states: list[Reply],
         uses: list[Reply] | None,
         only: Collection[str] | None,
@@ -213,7 +213,7 @@ class RuntimeProxy:
         self._note_process(first.process)
         return first.process
 
-    async def _ask_living(self, lines: list[str]) -> tuple[replies.Info, list[Reply]]:
+    async def _ask_living(self, lines: list[str]) -> tuple[replies.Vitals, list[Reply]]:
         """Ask questions of a worker that is not about to go, on a new session if need be."""
         first, answers = await self._ask(lines)
         if first.process.is_stopping:
@@ -227,9 +227,12 @@ class RuntimeProxy:
             )
         return first, answers
 
-    async def _ask(self, lines: list[str]) -> tuple[replies.Info, list[Reply]]:
-        first, *answers = await self._client.execute([commands.SHOW_INFO, *lines])
-        return replies.info(replies.answered(first)), answers
+    async def _ask(self, lines: list[str]) -> tuple[replies.Vitals, list[Reply]]:
+        raw = await self._client.exchange([commands.SHOW_INFO, *lines])
+        first = replies.vitals(
+            replies.answered(Reply.parse(commands.SHOW_INFO, raw[0]))
+        )
+        return first, list(map(Reply.parse, lines, raw[1:]))
 
     async def apply(
         self, actions: Sequence[Action], *, verify: bool = True
@@ -304,7 +307,7 @@ class RuntimeProxy:
         read_back.give_up()
 
     async def _require_same_process(self, answer: Reply) -> None:
-        process = replies.info(replies.answered(answer)).process
+        process = replies.vitals(replies.answered(answer)).process
         seen = self._process
         if seen is None:
             self._process = seen = process

@@ -16,6 +16,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from reconciler.core.model import (
     AdminState,
@@ -144,23 +145,45 @@ class Info:
     values: Mapping[str, str] = field(repr=False)
 
 
-def info(reply: Reply) -> Info:
-    """Return what ``show info`` says (management manual 9.3)."""
-    values = _pairs(reply)
+class Vitals(NamedTuple):
+    """What every pass wants to know of the process that answers."""
+
+    process: Process
+    uptime_seconds: int
+
+
+def vitals(reply: Reply) -> Vitals:
+    """Return that of ``show info``, and look at none of its other eighty lines."""
+    text = f"\n{reply.text}\n"
     try:
-        return Info(
-            process=Process(
-                version=values["Version"],
-                pid=int(values["Pid"]),
-                start_time=int(values.get("Start_time_sec", 0)),
-                is_stopping=values.get("Stopping", "0") != "0",
-                name=values.get("node", ""),
+        return Vitals(
+            Process(
+                version=_value(text, "Version"),
+                pid=int(_value(text, "Pid")),
+                start_time=int(_value(text, "Start_time_sec", "0")),
+                is_stopping=_value(text, "Stopping", "0") != "0",
+                name=_value(text, "node", ""),
             ),
-            uptime_seconds=int(values["Uptime_sec"]),
-            values=values,
+            int(_value(text, "Uptime_sec")),
         )
     except (KeyError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
+
+
+def _value(text: str, name: str, default: str | None = None) -> str:
+    start = text.find(f"\n{name}: ")
+    if start < 0:
+        if default is None:
+            raise KeyError(name)
+        return default
+    start += len(name) + 3
+    return text[start : text.index("\n", start)]
+
+
+def info(reply: Reply) -> Info:
+    """Return what ``show info`` says (management manual 9.3)."""
+    process, uptime_seconds = vitals(reply)
+    return Info(process=process, uptime_seconds=uptime_seconds, values=_pairs(reply))
 
 
 def _pairs(reply: Reply) -> dict[str, str]:

@@ -215,11 +215,16 @@ async def test_a_stream_gives_lines_until_it_is_closed(tmp_path: Path) -> None:
     async with served(tmp_path, serve) as http:
         status, stream = await http.follow("/events")
         assert status == 200
-        lines = stream.lines()
-        for piece in (b"one\ntw", b"o\n"):
+        for piece, lines in (
+            (b"one\ntw", [b"one"]),
+            (b"o\nthree\n", [b"two", b"three"]),
+        ):
             feed.put_nowait(piece)
-        assert [await anext(lines), await anext(lines)] == [b"one", b"two"]
+            assert await stream.lines() == lines
+        for piece in (b"in ", b"pieces", b"\n"):
+            feed.put_nowait(piece)
+        assert await stream.lines() == [b"in pieces"]
         feed.put_nowait(b"half")
         feed.put_nowait(b"")
-        assert [line async for line in lines] == []
+        assert await stream.lines() == []
         stream.close()

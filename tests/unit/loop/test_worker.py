@@ -238,6 +238,24 @@ async def test_a_replaced_process_is_noticed_on_a_session_that_lives(
         assert loop.reporter.passes[-1].reason == "the haproxy process was replaced"
 
 
+async def test_a_process_that_was_replaced_is_noticed_by_whoever_leaves() -> None:
+    """The look at the leaver's slot finds another process: then all is read and filled anew."""
+    proxy = FakeProxy()
+    async with looping(proxy, containers=(ONE, TWO)) as loop:
+        await loop.reporter.until_passes(1)
+        proxy.tables = FakeProxy().tables
+        proxy.replace_worker()
+        loop.gone(TWO)
+        await loop.reporter.until_passes(2)
+
+        assert proxy.looked == [[SLOT2]]
+        assert proxy.homes() == {"10.0.0.1": "slot1"}
+        assert loop.reporter.reconnects == [
+            "start",
+            "the haproxy process was replaced",
+        ]
+
+
 async def test_a_quiet_haproxy_is_only_asked_who_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -89,6 +89,8 @@ def configure_logging(log_format: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # Asked of the system for each record, and never written.
+    logging.logProcesses = logging.logThreads = logging.logMultiprocessing = False
     for chatty in ("urllib3", "docker", "aiohttp.access", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 

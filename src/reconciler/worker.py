@@ -192,6 +192,7 @@ class Worker:
                     self._note(outcome, is_first=is_first)
                     is_first = False
                     await self._tell(reason, outcome, loop.time() - started, event_at)
+                    started = loop.time()
                     if self._wakeup.is_set():
                         break  # what is left can wait for the next pass
         except RuntimeSocketError as error:

@@ -25,7 +25,8 @@ arrays = st.lists(st.dictionaries(st.text(max_size=4), values, max_size=4), max_
 
 def read(pieces: list[bytes], most: int) -> list[Any]:
     """Return all elements of an array that comes in these pieces. Raises ValueError."""
-    elements, found = JsonElements(), []
+    elements: JsonElements[Any] = JsonElements(lambda element: element)
+    found: list[Any] = []
     for piece in pieces:
         elements.feed(piece)
         while some := elements.take(most):
@@ -61,6 +62,54 @@ def test_however_it_was_cut_it_is_the_array(
         return  # lone surrogates are no UTF-8
 
     assert read(pieces, most) == array
+
+
+listings = st.lists(
+    st.dictionaries(st.sampled_from(("Id", "b", "},{")), values, max_size=3), max_size=6
+)
+
+
+@given(listings, listings, st.lists(st.integers(0, 300), max_size=4))
+def test_what_was_read_before_is_not_read_again(
+    before: list[Any], after: list[Any], places: list[int]
+) -> None:
+    """Whatever both arrays have in common, and wherever it was cut: it is the array."""
+    first: JsonElements[str] = JsonElements(json.dumps)
+    first.feed(json.dumps(before, separators=(",", ":")).encode())
+    first.take(len(before) + 1)
+
+    second = JsonElements(json.dumps, first.remembered)
+    text = json.dumps(after, separators=(",", ":")).encode()
+    edges = [0, *sorted(min(place, len(text)) for place in places), len(text)]
+    found: list[str] = []
+    for a, b in itertools.pairwise(edges):
+        second.feed(text[a:b])
+        while some := second.take(2):
+            found += some
+    second.end()
+
+    assert found == [json.dumps(element) for element in after]
+
+
+def test_only_what_has_changed_is_read() -> None:
+    """Of a list like Docker's: the one that changed, and the last, whose end is no seam."""
+    entries = [{"Id": f"{number:064x}", "Status": "Up 1 second"} for number in range(5)]
+    first: JsonElements[str] = JsonElements(lambda entry: entry["Id"])
+    first.feed(json.dumps(entries, separators=(",", ":")).encode())
+    assert len(first.take(9)) == 5
+
+    entries[2]["Status"] = "Up 2 seconds"
+    read_again: list[str] = []
+
+    def read(entry: dict[str, str]) -> str:
+        read_again.append(entry["Id"])
+        return entry["Id"]
+
+    second = JsonElements(read, first.remembered)
+    second.feed(json.dumps(entries, separators=(",", ":")).encode())
+    assert second.take(9) == [entry["Id"] for entry in entries]
+
+    assert read_again == [entries[2]["Id"], entries[4]["Id"]]
 
 
 @given(arrays, st.integers(0, 400))

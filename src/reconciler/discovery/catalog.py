@@ -111,6 +111,8 @@ class Catalog:
 
     def put(self, container: Container, moment: Moment) -> dict[str, Container | None]:
         """Take in one container as inspected, unless an event overtook the reading."""
+        if self._containers.get(container.id) is container:
+            return {}  # listed once more, in the same words
         self.learn(container)
         if self.is_outdated(container.id, moment):
             return {}

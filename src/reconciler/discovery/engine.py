@@ -17,7 +17,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
@@ -79,6 +79,8 @@ class Engine:
         self._api_version = "auto"
         self._unix: UnixHttp | None = None
         self._is_routed = False
+        self._listed: Mapping[bytes, Container] = {}
+        """Who was in the last whole list, by the text that said so."""
 
     @property
     def name(self) -> str:
@@ -98,9 +100,11 @@ class Engine:
 
         The loop turns between two parts, and the whole answer is never in memory.
         """
+        elements = JsonElements(container_from_list, self._listed)
         with self._asking("GET /containers/json"):
-            async for part in self._list("/containers/json"):
+            async for part in self._list("/containers/json", elements):
                 yield part
+        self._listed = elements.remembered
 
     async def containers_of(self, ids: Collection[str]) -> dict[str, Container]:
         """Return those of some containers that the engine lists as running, by id.
@@ -109,7 +113,8 @@ class Engine:
         """
         filters = quote(json.dumps({"id": list(ids)}, separators=(",", ":")))
         with self._asking(f"GET /containers/json of {len(ids)} containers"):
-            parts = self._list(f"/containers/json?filters={filters}")
+            elements = JsonElements(container_from_list)
+            parts = self._list(f"/containers/json?filters={filters}", elements)
             return {one.id: one async for part in parts for one in part}
 
     async def container(self, container_id: str) -> Container | None:
@@ -126,7 +131,9 @@ class Engine:
                 )
             return container_from_inspect(json.loads(answer.body))
 
-    async def _list(self, path: str) -> AsyncGenerator[list[Container]]:
+    async def _list(
+        self, path: str, elements: JsonElements[Container]
+    ) -> AsyncGenerator[list[Container]]:
         unix = await self._route()
         if unix is None:
             answer = await self._in_a_thread(lambda client: _asked(client, path))
@@ -137,7 +144,7 @@ class Engine:
                 yield [container_from_list(entry) for entry in part]
                 await asyncio.sleep(0)
             return
-        elements, refusal, status = JsonElements(), b"", 0
+        refusal, status = b"", 0
         async for part in unix.get_parts(f"/v{self._api_version}{path}"):
             if isinstance(part, int):
                 status = part
@@ -145,8 +152,8 @@ class Engine:
                 refusal += part
             else:
                 elements.feed(part)
-                while entries := elements.take(ENTRIES_AT_ONCE):
-                    yield [container_from_list(entry) for entry in entries]
+                while containers := elements.take(ENTRIES_AT_ONCE):
+                    yield containers
                     await asyncio.sleep(0)
         _require_ok(status, refusal)
         elements.end()

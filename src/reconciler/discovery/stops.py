@@ -73,6 +73,8 @@ class Stops:
 
     def __init__(self) -> None:
         self._lives: dict[str, _Life] = {}
+        self._signalled: set[str] = set()
+        """Those of them that have signals."""
 
     def note(self, event: EngineEvent, sent_at: float, *, is_news: bool) -> None:
         """Take in an event.
@@ -87,38 +89,43 @@ class Stops:
             return
         if event.action == "start" or event.effect is Effect.GONE:
             life.signals.clear()
+            self._signalled.discard(event.container_id)
             life.began = event.at
         elif event.effect is Effect.SIGNAL and event.signal is not None:
             is_suspect = is_news and 0 <= life.began - event.at <= _JUMP_SECONDS
             life.signals[event.at] = _Signal(event.signal, sent_at, is_suspect)
+            self._signalled.add(event.container_id)
 
     def forget(self, container_id: str) -> None:
         """It has outlived what was sent to it."""
         life = self._lives.get(container_id)
         if life is not None:
             life.signals.clear()
+            self._signalled.discard(container_id)
 
     def forget_before(self, container_id: str, began: float) -> None:
         """Its life began while nobody listened, at this time by the engine's stamps."""
         life = self._lives.get(container_id)
         if life is not None:
             life.signals = {k: v for k, v in life.signals.items() if k >= began}
+            if not life.signals:
+                self._signalled.discard(container_id)
 
     def keep_only(self, container_ids: Collection[str]) -> None:
         """Forget every other container."""
         self._lives = {k: v for k, v in self._lives.items() if k in container_ids}
+        self._signalled &= self._lives.keys()
 
     def __len__(self) -> int:
         return len(self._lives)
 
     def is_signalled(self, container_id: str) -> bool:
         """Whether a container was sent any signal in its present life."""
-        life = self._lives.get(container_id)
-        return life is not None and bool(life.signals)
+        return container_id in self._signalled
 
     def signalled(self) -> set[str]:
         """Return the containers that were sent any signal in their present life."""
-        return {container_id for container_id, v in self._lives.items() if v.signals}
+        return set(self._signalled)
 
     def remaining(self, container_id: str, rule: StopRule, now: float) -> float:
         """Return for how many seconds more it counts as stopping; 0 or less if it does not."""

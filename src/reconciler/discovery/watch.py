@@ -328,7 +328,8 @@ class Watcher:
                 sorted(self._catalog.unlearned(), key=lambda id_: id_ in refused), 1
             ):
                 try:
-                    await self._learn_signalled()
+                    if number % _LEARN_TOGETHER == 1:
+                        await self._learn_signalled()
                     await self._learn_one(container_id)
                 except DiscoveryError:
                     refused.add(container_id)  # the next round begins with others

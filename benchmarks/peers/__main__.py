@@ -68,7 +68,7 @@ def parsed() -> argparse.Namespace:
     add = parser.add_argument
     add("--contenders", default=",".join(ENTRIES), help="which, by comma (all)")
     add("--rate", type=float, default=200.0, help="requests a second (200)")
-    add("--changes", type=int, default=30, help="at most, of each kind (30, 20, 10)")
+    add("--changes", type=int, default=60, help="at most, of each kind (30, 60, 10)")
     add("--rest", type=float, default=8.0, help="seconds in which nothing changes (8)")
     add("--quick", action="store_true", help="two changes of each kind")
     add("--strict", action="store_true", help="end with 1 if a target is missed")

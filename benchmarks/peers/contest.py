@@ -56,7 +56,7 @@ ENTRIES = {
     ),
     "dns": Entry(
         contender=CONTENDERS["dns"],
-        changes=20,
+        changes=60,
         jitter_seconds=1.0,
         look_seconds=0.005,
     ),

@@ -22,6 +22,10 @@ PROOF_SECONDS = 0.25
 """How long after a change the slots concerned are read once more. Another reconciler may
 have written at the same moment, from another reading: then one of us has to notice."""
 
+LATEST_PROOF_SECONDS = 2.0
+"""While changes go on, the reading waits for the last of them, but no longer than this after
+the first: in a burst it would read a large backend again and again."""
+
 
 @dataclass(slots=True)
 class Alarms:
@@ -32,6 +36,7 @@ class Alarms:
     busy_at: float = math.inf
     busy_looks: int = 0
     unproven: set[ServerRef] = field(default_factory=set)
+    unproven_since: float = math.inf
     proof_at: float = math.inf
     due: dict[str, float] = field(default_factory=dict)
 
@@ -44,7 +49,8 @@ class Alarms:
         prove: set[ServerRef] = set()
         look: set[str] = set()
         if self.proof_at <= now:
-            prove, self.unproven, self.proof_at = self.unproven, set(), math.inf
+            prove, self.unproven = self.unproven, set()
+            self.unproven_since = self.proof_at = math.inf
         if self.busy_at <= now:
             look |= self.busy
             self.busy_at = math.inf
@@ -58,7 +64,9 @@ class Alarms:
         """Something was written to these slots."""
         if slots:
             self.unproven |= slots
-            self.proof_at = min(self.proof_at, now + PROOF_SECONDS)
+            self.unproven_since = min(self.unproven_since, now)
+            latest = self.unproven_since + LATEST_PROOF_SECONDS
+            self.proof_at = min(latest, now + PROOF_SECONDS)
 
     def due_at(
         self, due: Mapping[str, float], whole: Collection[str | None] | None

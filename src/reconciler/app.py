@@ -47,6 +47,7 @@ async def run_daemon(settings: Settings) -> None:
                 slot_prefix=settings.slot_prefix, resync_seconds=settings.resync_seconds
             ),
             reporter=reporter,
+            unread=lambda: watcher.unread,
         )
         for address in settings.haproxy
     ]

@@ -35,11 +35,11 @@ from reconciler.reconcile import Outcome, carry_out
 from reconciler.status import Reporter, WorkerStatus
 
 
-MOST_SLOTS = 2048
+MOST_SLOTS = 4096
 """So many slots are written in one go. More of them wait for the next go of the pass, and
 events get their turn in between."""
 
-MOST_TOUCHED = 4096
+MOST_TOUCHED = 16384
 """Where more claims changed than this since the last pass, whole backends are planned for."""
 
 LARGE = 1500
@@ -113,6 +113,8 @@ class Upkeep:
         """Backends where nothing was left to do, and nobody waits for a slot."""
         self._unfinished: set[str] = set()
         """Backends of which a part of the last plan was left to the next pass."""
+        self._concerns_slots = False
+        """Whether some claim that changed is on a place that has a slot."""
         self._counted: set[str] = set()
         self._looked: list[Server] = []
         self.status = status
@@ -129,6 +131,12 @@ class Upkeep:
     def touch(self, touched: Touched) -> None:
         """Claims changed. However many wait, they take no more memory than so many do."""
         self.touched.join(touched)
+        self._concerns_slots = self._concerns_slots or any(
+            self._mirror.has_slot_at(backend, place)
+            for backend in touched.backends
+            if backend is not None
+            for place in touched.places(backend)
+        )
         if len(self.touched) > MOST_TOUCHED:
             self.dirty |= self.touched.backends
             self.touched = Touched()
@@ -142,6 +150,12 @@ class Upkeep:
     def has_work(self) -> bool:
         """Whether something is left for the next pass."""
         return bool(self.touched or self.dirty or self._unfinished or self.must_observe)
+
+    @property
+    def has_only_newcomers(self) -> bool:
+        """Whether the next pass is for endpoints alone that have no slot yet."""
+        has_more = self.dirty or self._unfinished or self.must_observe or self.to_prove
+        return not (has_more or self._concerns_slots)
 
     async def run_pass(self) -> AsyncGenerator[Outcome]:
         """Reconcile once; yield what came of it, in several parts where it is much.
@@ -173,6 +187,7 @@ class Upkeep:
     async def _fresh_scope(self) -> Scope:
         """Read what has to be read before anything is planned; return what to plan for."""
         touched, self.touched = self.touched, Touched()
+        self._concerns_slots = False
         scope = Scope(touched=touched, backends={*self.dirty, *self._unfinished})
         self.dirty, self._unfinished = set(), set()
         to_prove, self.to_prove = self.to_prove, set()

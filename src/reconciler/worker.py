@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -38,6 +39,17 @@ WATCH_SECONDS = 1.0
 """How often a quiet worker asks which process answers. A reload by somebody else leaves the
 old worker alive on our session, and only this question tells."""
 
+MANY_UNREAD = 32
+"""So many containers that events were about, and were not read yet, are a burst."""
+
+GATHER_SECONDS = 0.1
+"""How long newcomers of a burst wait for those that are read a moment later."""
+
+GATHER_LOOK_SECONDS = 0.002
+
+TELL_SECONDS = 3.0
+"""How long the report of a pass may wait for the other passes of a burst."""
+
 TOLD_AT_ONCE = 256
 """So many changes are reported in one go: about 5 ms of logging. Then the loop may turn."""
 
@@ -61,7 +73,10 @@ class Worker:
         rules_for: Callable[[Process], Rules],
         settings: WorkerSettings,
         reporter: Reporter,
+        unread: Callable[[], int] = lambda: 0,
     ) -> None:
+        """``unread`` tells how many containers events were about that were not read yet."""
+        self._unread = unread
         self._proxy = proxy
         self._settings = settings
         self._reporter = reporter
@@ -70,6 +85,8 @@ class Worker:
         self._failures = 0
         self._has_rung = False
         self._session_watch: asyncio.Task[None] | None = None
+        self._untold: deque[PassReport] = deque()
+        self._has_untold = asyncio.Event()
         self.status = WorkerStatus(
             name=proxy.name,
             slot_prefix=settings.slot_prefix,
@@ -98,22 +115,31 @@ class Worker:
 
     async def run(self) -> NoReturn:
         """Reconcile until cancelled. Nothing is undone at the end."""
-        loop, upkeep = asyncio.get_running_loop(), self._upkeep
-        next_resync = loop.time()
         try:
-            while True:
-                if upkeep.must_observe or loop.time() >= next_resync:
-                    upkeep.must_observe = upkeep.must_observe or "resync"
-                    next_resync = loop.time() + self._settings.resync_seconds
-                await self._pass()
-                if self._failures:
-                    await self._pause_after_failure()
-                elif not upkeep.has_work:
-                    await self._wait(next_resync)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tell_all())
+                await self._reconcile()
         finally:
             if self._session_watch is not None:
                 self._session_watch.cancel()
+            while self._untold:
+                self._reporter.passed(self._untold.popleft())
             await self._proxy.aclose()
+        raise AssertionError  # it never ends by itself
+
+    async def _reconcile(self) -> NoReturn:
+        loop, upkeep = asyncio.get_running_loop(), self._upkeep
+        next_resync = loop.time()
+        while True:
+            if upkeep.must_observe or loop.time() >= next_resync:
+                upkeep.must_observe = upkeep.must_observe or "resync"
+                next_resync = loop.time() + self._settings.resync_seconds
+            await self._pass()
+            if self._failures:
+                await self._pause_after_failure()
+            elif not upkeep.has_work:
+                await self._wait(next_resync)
+            await self._gather()
 
     async def _wait(self, resync_at: float) -> None:
         """Wait for a wakeup, an alarm, the next resync, or another process."""
@@ -128,6 +154,23 @@ class Worker:
             if now() >= watch_at and not self._wakeup.is_set():
                 await self._look_at_process()
                 watch_at = now() + WATCH_SECONDS
+
+    async def _gather(self) -> None:
+        """Where a burst of starts is being read, wait for more of it, for a moment.
+
+        A pass reads its backends back, however few it is for, and what is read from Docker
+        meanwhile slows it down: so a burst takes longer in many passes than in one. Nobody
+        who has a slot waits for that, and no lone newcomer.
+        """
+        now = asyncio.get_running_loop().time
+        deadline = now() + GATHER_SECONDS
+        # Asked and not told: whoever reads would have to know of each worker's wish.
+        while (  # noqa: ASYNC110
+            self._unread() >= MANY_UNREAD
+            and now() < deadline
+            and self._upkeep.has_only_newcomers
+        ):
+            await asyncio.sleep(GATHER_LOOK_SECONDS)
 
     def _ring(self, now: float) -> None:
         """Put what the alarms are for into the next pass, however busy the worker is."""
@@ -191,7 +234,7 @@ class Worker:
                     self._watch_session()
                     self._note(outcome, is_first=is_first)
                     is_first = False
-                    await self._tell(reason, outcome, loop.time() - started, event_at)
+                    self._note_report(reason, outcome, loop.time() - started, event_at)
                     started = loop.time()
                     if self._wakeup.is_set():
                         break  # what is left can wait for the next pass
@@ -199,16 +242,16 @@ class Worker:
             upkeep.must_observe = "the last pass failed"
             self._date(event_at)  # the event is still to be answered
             self._note_failure(error)
-            await self._tell(reason, error, loop.time() - started, event_at)
+            self._note_report(reason, error, loop.time() - started, event_at)
 
-    async def _tell(
+    def _note_report(
         self,
         reason: str,
         end: Outcome | RuntimeSocketError,
         seconds: float,
         event_at: float | None,
     ) -> None:
-        """Report a pass; of many changes, some at a time."""
+        """Have a pass reported, now or a moment later."""
         report = PassReport(
             worker=self.status,
             reason=reason,
@@ -218,6 +261,33 @@ class Worker:
             event_at=event_at,
             ended_at=time.time(),
         )
+        self._untold.append(report)
+        self._has_untold.set()
+
+    async def _tell_all(self) -> NoReturn:
+        """Report one pass after the other; in a burst, once the slots are written.
+
+        Thousands of lines take as long as the slots they are about, and the next pass would
+        wait for them.
+        """
+        now = asyncio.get_running_loop().time
+        while True:
+            await self._has_untold.wait()
+            self._has_untold.clear()
+            deadline = now() + TELL_SECONDS
+            while self._is_in_a_burst and now() < deadline:  # noqa: ASYNC110
+                await asyncio.sleep(GATHER_LOOK_SECONDS)
+            while self._untold:
+                await self._tell(self._untold.popleft())
+
+    @property
+    def _is_in_a_burst(self) -> bool:
+        upkeep = self._upkeep
+        waiting = max(self._unread(), len(upkeep.touched))
+        return upkeep.is_unfinished or waiting >= MANY_UNREAD
+
+    async def _tell(self, report: PassReport) -> None:
+        """Report a pass; of many changes, some at a time."""
         if report.outcome is not None:
             changes = report.outcome.changes
             late = report.late_seconds(report.ended_at)

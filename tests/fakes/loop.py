@@ -83,6 +83,8 @@ class Loop:
         drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         self.proxies = proxies
+        self.unread = 0
+        """How many containers discovery has heard of, and not read yet."""
         self.reporter = RecordingReporter()
         self.metrics = Metrics([proxy.name for proxy in proxies])
         self.claims = ClaimTable(Context())
@@ -102,6 +104,7 @@ class Loop:
                 rules_for=rules_for,
                 settings=WorkerSettings(resync_seconds=resync_seconds),
                 reporter=reporters,
+                unread=lambda: self.unread,
             )
             for proxy in proxies
         ]

@@ -74,7 +74,7 @@ def test_what_was_read_before_is_not_read_again(
     before: list[Any], after: list[Any], places: list[int]
 ) -> None:
     """Whatever both arrays have in common, and wherever it was cut: it is the array."""
-    first: JsonElements[str] = JsonElements(json.dumps)
+    first: JsonElements[str] = JsonElements(json.dumps, {})
     first.feed(json.dumps(before, separators=(",", ":")).encode())
     first.take(len(before) + 1)
 
@@ -94,7 +94,7 @@ def test_what_was_read_before_is_not_read_again(
 def test_only_what_has_changed_is_read() -> None:
     """Of a list like Docker's: the one that changed, and the last, whose end is no seam."""
     entries = [{"Id": f"{number:064x}", "Status": "Up 1 second"} for number in range(5)]
-    first: JsonElements[str] = JsonElements(lambda entry: entry["Id"])
+    first: JsonElements[str] = JsonElements(lambda entry: entry["Id"], {})
     first.feed(json.dumps(entries, separators=(",", ":")).encode())
     assert len(first.take(9)) == 5
 

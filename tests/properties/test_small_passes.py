@@ -6,11 +6,13 @@ import asyncio
 import dataclasses
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings, strategies as st
 from tests.fakes.containers import by_id, container
 from tests.fakes.loop import RecordingReporter
 from tests.fakes.proxy import FakeProxy
 
+from reconciler import upkeep
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import (
     Attachment,
@@ -177,16 +179,19 @@ def test_taking_some_of_what_changed_loses_nothing(
     assert seen == expected
 
 
-async def test_however_many_changes_wait_they_are_planned_for() -> None:
+async def test_however_many_changes_wait_they_are_planned_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Where too many claims changed to keep them apart, whole backends are planned for."""
+    monkeypatch.setattr(upkeep, "MOST_TOUCHED", 400)
     one = Follower("3.0.11", 3)
     await one.follow({}, everything=True)
-    for number in range(1, 5000):
+    for number in range(1, 500):
         one.upkeep.touch(one.claims.update(by_id(container(number % 7 + 1))))
         gone = container(number % 7 + 1).id
         one.upkeep.touch(one.claims.update({gone: None}))
         one.upkeep.touched.add("web", f"{number}", [("10.1.1.1", number)])
 
-    assert len(one.upkeep.touched) <= 4096
+    assert len(one.upkeep.touched) <= 400
     await one.follow(by_id(container(1)), everything=False)
     assert one.proxy.homes() == {"10.0.0.1": "slot1"}

@@ -111,7 +111,7 @@ class Engine:
 
         A list may be a moment behind the events. Who is missing may run all the same.
         """
-        filters = quote(json.dumps({"id": list(ids)}, separators=(",", ":")))
+        filters = _ID_FILTER % "%2C".join(f"%22{quote(id_, safe='')}%22" for id_ in ids)
         with self._asking(f"GET /containers/json of {len(ids)} containers"):
             elements = JsonElements(container_from_list)
             parts = self._list(f"/containers/json?filters={filters}", elements)
@@ -337,6 +337,9 @@ _FAULTS = (
 )
 """What docker-py and what is below it raise when there is no good answer."""
 
+
+_ID_FILTER = "%%7B%%22id%%22%%3A%%5B%s%%5D%%7D"
+"""``{"id":[…]}``: to quote a hundred ids as one text takes as long as to read two of them."""
 
 _FILTERS = quote(json.dumps(EVENT_FILTERS, separators=(",", ":")))
 

@@ -29,14 +29,15 @@ class JsonElements(Generic[T]):
     """The elements of one array. They have to be objects: half of one is never taken for it.
 
     ``read`` makes a value of each. ``known`` are the values of another array, by their
-    texts, as its ``remembered`` has them: they count for the same texts here.
+    texts, as its ``remembered`` has them: they count for the same texts here. None where
+    nobody wants to know what is remembered here.
     """
 
     def __init__(
         self, read: Callable[[Any], T], known: Mapping[bytes, T] | None = None
     ) -> None:
         self._read = read
-        self._known = known or {}
+        self._known = known
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
@@ -56,9 +57,8 @@ class JsonElements(Generic[T]):
         """
         found: list[T] = []
         while len(found) < most and self._go_to_element():
-            seam = self._text.find(_SEAM, self._at) + 1
-            digest = self._digest(seam) if seam else b""
-            value = self._known.get(digest)
+            seam, digest = self._seam()
+            value = self._known.get(digest) if self._known and seam else None
             if value is None:
                 try:
                     element, end = _decode(self._text, self._at)
@@ -72,6 +72,12 @@ class JsonElements(Generic[T]):
             self._at = end
             found.append(value)
         return found
+
+    def _seam(self) -> tuple[int, bytes]:
+        """Return where this element may end, and a digest of it; 0 where nobody knows."""
+        if self._known is None or (end := self._text.find(_SEAM, self._at) + 1) == 0:
+            return 0, b""
+        return end, self._digest(end)
 
     def _digest(self, end: int) -> bytes:
         text = self._text[self._at : end].encode(errors="surrogatepass")

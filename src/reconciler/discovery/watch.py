@@ -53,6 +53,9 @@ _LEARN_TOGETHER = 16
 """So many containers that are older than we are get inspected in a row: one by one, with a
 pause between them, each would cost three times as much."""
 
+_LEARN_LATER_SECONDS, _LEARN_LATER_TIMES = 0.2, 25
+"""While somebody is being looked at, learning waits; 5 seconds at most."""
+
 _LEARN_REST = 4.0
 """Then a pause of so many times as long: nobody waits for them. Here and in the engine it
 comes to a tenth of a processor; 10,000 take about a minute."""
@@ -105,6 +108,11 @@ class Watcher:
         self._engine_now = 0.0
         self._replay_ends = self._replay_gap_ends = 0.0
         self._is_listing = True
+
+    @property
+    def unread(self) -> int:
+        """How many containers events were about that were not looked at yet."""
+        return len(self._looks.wanted)
 
     async def run(self) -> NoReturn:
         """Follow the engine for ever; ends only by cancellation."""
@@ -321,6 +329,7 @@ class Watcher:
         now = asyncio.get_running_loop().time
         while True:
             await self._has_unlearned.wait()
+            await self._until_looks_are_few()
             self._has_unlearned.clear()
             refused &= set(self._catalog.unlearned())
             began = now()
@@ -337,6 +346,13 @@ class Watcher:
                 if number % _LEARN_TOGETHER == 0:
                     await asyncio.sleep(_LEARN_REST * (now() - began))
                     began = now()
+
+    async def _until_looks_are_few(self) -> None:
+        """A burst comes first; but it may never end."""
+        for _ in range(_LEARN_LATER_TIMES):
+            if not self._looks.wanted:
+                return
+            await asyncio.sleep(_LEARN_LATER_SECONDS)
 
     async def _learn_signalled(self) -> None:
         """Learn at once of whom somebody may be stopping."""

@@ -45,7 +45,7 @@ _UNSAFE = re.compile(r"[;\\]|<<")
 _SESSION_WORDS = frozenset({"prompt", "quit", "user", "operator"})
 
 
-_canonical = lru_cache(maxsize=4096)(canonical_address)
+_canonical = lru_cache(maxsize=1 << 15)(canonical_address)
 """The same few addresses are set, read back and set free again, pass after pass."""
 
 

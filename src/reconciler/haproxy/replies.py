@@ -259,9 +259,8 @@ def server_addresses(
         cells = max(name_at, address_at, port_at) + 1
         return {
             row[name_at]: (_address(row[address_at]), int(row[port_at]))
-            for line in lines
+            for line in _lines_of(lines, name_at, names)
             for row in (line.split(" ", cells),)
-            if row[name_at] in names
         }
     except (KeyError, IndexError, ValueError) as error:
         raise _malformed(reply, f"no usable {error}") from error
@@ -310,7 +309,7 @@ class _StateColumns:
         )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)
 def _address(text: str) -> str:
     """Return an address so that equal ones compare equal; what is none stays as it is."""
     try:

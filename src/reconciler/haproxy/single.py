@@ -65,7 +65,7 @@ def row(reply: Reply) -> Row | None:
         ) from error
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 15)
 def _endpoint(text: str) -> tuple[str, int]:
     if not text:
         return "", 0  # a socket of level "user" is not told

@@ -106,6 +106,100 @@ async def test_wakeups_during_a_pass_are_one_next_pass() -> None:
         assert len(last.outcome.changes) == 19
 
 
+async def test_newcomers_of_a_burst_wait_for_the_rest_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While many starts are still being read: then all are one pass."""
+    monkeypatch.setattr(worker_module, "GATHER_SECONDS", 30.0)
+    proxy = FakeProxy()
+    async with looping(proxy) as loop:
+        await loop.reporter.until_passes(1)
+        loop.unread = 100
+        for one in (ONE, TWO):
+            loop.start(one, at=1.0)
+            await loop.idle()
+        assert len(loop.reporter.passes) == 1
+        loop.unread = 0
+        await loop.reporter.until_passes(2)
+
+        assert sorted(proxy.homes()) == ["10.0.0.1", "10.0.0.2"]
+
+
+async def test_newcomers_wait_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A burst that never ends keeps nobody out."""
+    monkeypatch.setattr(worker_module, "GATHER_SECONDS", 0.01)
+    proxy = FakeProxy()
+    async with looping(proxy) as loop:
+        await loop.reporter.until_passes(1)
+        loop.unread = 100
+        loop.start(ONE, at=1.0)
+        await loop.reporter.until_passes(2)
+
+        assert sorted(proxy.homes()) == ["10.0.0.1"]
+
+
+async def test_reports_wait_while_a_burst_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The slots first, then the words: none is lost, and they keep their order."""
+    monkeypatch.setattr(worker_module, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(worker_module, "TELL_SECONDS", 30.0)
+    proxy = FakeProxy()
+    async with looping(proxy) as loop:
+        await loop.reporter.until_passes(1)
+        loop.unread = 100
+        loop.start(ONE, at=1.0)
+        await proxy.until(lambda: len(proxy.homes()) == 1)
+        await loop.idle()
+        loop.start(TWO, at=1.0)
+        await proxy.until(lambda: len(proxy.homes()) == 2)
+        await loop.idle()
+        assert len(loop.reporter.passes) == 1
+        loop.unread = 0
+        await loop.reporter.until_passes(3)
+
+        outcomes = [report.outcome for report in loop.reporter.passes[1:]]
+        told = [one.changes[0].address for one in outcomes if one is not None]
+        assert told == ["10.0.0.1", "10.0.0.2"]
+
+
+async def test_what_was_not_reported_yet_is_reported_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A daemon that is stopped in a burst does not keep for itself what it did."""
+    monkeypatch.setattr(worker_module, "GATHER_SECONDS", 0.0)
+    monkeypatch.setattr(worker_module, "TELL_SECONDS", 30.0)
+    proxy = FakeProxy()
+    async with looping(proxy) as loop:
+        await loop.reporter.until_passes(1)
+        loop.unread = 100
+        loop.start(ONE, at=1.0)
+        await proxy.until(lambda: bool(proxy.homes()))
+        await loop.idle()
+        assert len(loop.reporter.passes) == 1
+
+    assert len(loop.reporter.passes) == 2
+
+
+async def test_whoever_leaves_waits_for_no_burst(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And the newcomers that came before it are placed with it."""
+    monkeypatch.setattr(worker_module, "GATHER_SECONDS", 30.0)
+    proxy = FakeProxy()
+    async with looping(proxy, containers=(ONE,)) as loop:
+        await loop.reporter.until_passes(1)
+        loop.unread = 100
+        loop.start(TWO, at=1.0)
+        await loop.idle()
+        loop.gone(ONE)
+        await loop.reporter.until_passes(2)
+
+        assert sorted(proxy.homes()) == ["10.0.0.2"]
+
+
 async def test_a_container_that_goes_during_its_own_pass_is_released_next() -> None:
     """What came too late for a pass is not lost."""
     proxy = FakeProxy()

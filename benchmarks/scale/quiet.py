@@ -33,7 +33,7 @@ async def settled(daemon: Daemon, engine: Engine, *, seconds: float = 180.0) -> 
 async def learned(engine: Engine, count: int) -> None:
     """Wait until the daemon knows how each of so many containers stops.
 
-    It learns that one by one, up to 50 a second, and that is no cost of an event or a resync.
+    It learns that one by one, with pauses, and that is no cost of an event or a resync.
     """
     deadline = time.monotonic() + 10 + count / 30
     inspects = -1

@@ -50,15 +50,15 @@ _REPLAY_PAUSE_SECONDS = 0.05
 sends them in one go, microseconds apart."""
 
 _LEARN_TOGETHER = 16
-"""So many containers that are older than we are get inspected in a row: one by one, with a
-pause between them, each would cost three times as much."""
+"""So many containers that are older than we are get inspected in a row, and then there is a
+pause: what was just used is still at hand."""
 
 _LEARN_LATER_SECONDS, _LEARN_LATER_TIMES = 0.2, 25
 """While somebody is being looked at, learning waits; 5 seconds at most."""
 
 _LEARN_REST = 4.0
-"""Then a pause of so many times as long: nobody waits for them. Here and in the engine it
-comes to a tenth of a processor; 10,000 take about a minute."""
+"""The pause is so many times as long: nobody waits for them. Here and in the engine it comes to
+a tenth of a processor at most; 10,000 take 16 seconds where an inspect takes 0.2 ms."""
 
 
 class Sink(Protocol):

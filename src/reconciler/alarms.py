@@ -35,7 +35,8 @@ class Alarms:
     """Backends where somebody waits for connections to end."""
     busy_at: float = math.inf
     busy_looks: int = 0
-    unproven: set[ServerRef] = field(default_factory=set)
+    unproven: dict[ServerRef, float] = field(default_factory=dict)
+    """When each was changed last."""
     unproven_since: float = math.inf
     proof_at: float = math.inf
     due: dict[str, float] = field(default_factory=dict)
@@ -49,8 +50,13 @@ class Alarms:
         prove: set[ServerRef] = set()
         look: set[str] = set()
         if self.proof_at <= now:
-            prove, self.unproven = self.unproven, set()
-            self.unproven_since = self.proof_at = math.inf
+            # What was changed a moment ago is not proven by a reading of this moment.
+            young = {
+                k: at for k, at in self.unproven.items() if at + PROOF_SECONDS > now
+            }
+            prove, self.unproven = self.unproven.keys() - young.keys(), young
+            self.unproven_since = min(young.values(), default=math.inf)
+            self.proof_at = max(young.values(), default=math.inf) + PROOF_SECONDS
         if self.busy_at <= now:
             look |= self.busy
             self.busy_at = math.inf
@@ -63,7 +69,7 @@ class Alarms:
     def changed(self, slots: set[ServerRef], now: float) -> None:
         """Something was written to these slots."""
         if slots:
-            self.unproven |= slots
+            self.unproven |= dict.fromkeys(slots, now)
             self.unproven_since = min(self.unproven_since, now)
             latest = self.unproven_since + LATEST_PROOF_SECONDS
             self.proof_at = min(latest, now + PROOF_SECONDS)

@@ -390,7 +390,10 @@ class Upkeep:
             return set()
         now = asyncio.get_running_loop().time()
         self._looked += seen
-        return await self._mirror.take_looks(seen, now=now)
+        differing = await self._mirror.take_looks(seen, now=now)
+        # It is known now, so no later reading will tell of it: plan for all of it next.
+        self.dirty |= differing
+        return differing
 
     async def _observe(
         self, backends: set[str] | None, *, with_connections: bool = False

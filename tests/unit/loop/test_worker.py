@@ -350,6 +350,21 @@ async def test_a_process_that_was_replaced_is_noticed_by_whoever_leaves() -> Non
         ]
 
 
+async def test_what_a_look_finds_of_another_hand_is_planned_for() -> None:
+    """A container that another reconciler gave a second slot loses it, however it is seen."""
+    proxy = FakeProxy()
+    slot3 = ServerRef("web", "slot3")
+    async with looping(proxy, containers=(ONE, TWO, THREE)) as loop:
+        await loop.reporter.until_passes(1)
+        proxy.set(slot3, address="10.0.0.1")
+        loop.gone(THREE)
+        await loop.reporter.until(
+            lambda: proxy.tables["web"]["slot3"].is_free, "slot3 is free"
+        )
+
+        assert proxy.homes() == {"10.0.0.1": "slot1", "10.0.0.2": "slot2"}
+
+
 async def test_a_quiet_haproxy_is_only_asked_who_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

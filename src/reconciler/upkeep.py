@@ -288,7 +288,15 @@ class Upkeep:
         """Return the slots whose tenants go: a plan for them asks how they are now."""
         if scope.is_everything or scope.backends:
             return []
-        tables, touched = self.status.tables, scope.touched
+        touched = scope.touched
+        slots = [
+            slot
+            for backend in touched.by_backend
+            if backend is not None
+            for slot in self._mirror.slots_at(backend, touched.places(backend))
+        ]
+        if not slots:
+            return []  # newcomers alone
         staying = {
             one.key
             for claim in self._claims.at(touched)
@@ -297,10 +305,8 @@ class Upkeep:
         }
         return [
             slot
-            for backend in touched.by_backend
-            if backend is not None and backend in tables
-            for slot in self._mirror.slots_at(backend, touched.places(backend))
-            if (backend, slot.address, slot.port) not in staying
+            for slot in slots
+            if (slot.ref.backend, slot.address, slot.port) not in staying
         ]
 
     def _short(self, planned: Plan, scope: Scope) -> dict[str, int]:

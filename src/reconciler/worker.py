@@ -2,8 +2,8 @@
 
 Level-triggered. A wakeup says no more than whose claims changed; wakeups that come during a
 pass are one next pass. There is no debounce: a lone event is acted on at once, and a burst
-coalesces by itself while a pass is under way. A worker never waits for another, so a dead
-HAProxy delays nobody.
+coalesces by itself while a pass is under way; only its newcomers are gathered, for a moment.
+A worker never waits for another, so a dead HAProxy delays nobody.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ MANY_UNREAD = 32
 GATHER_SECONDS = 0.1
 """How long newcomers of a burst wait for those that are read a moment later."""
 
-GATHER_LOOK_SECONDS = 0.002
+BURST_LOOK_SECONDS = 0.002
+"""How often a worker looks whether a burst is over."""
 
 TELL_SECONDS = 3.0
 """How long the report of a pass may wait for the other passes of a burst."""
@@ -162,15 +163,11 @@ class Worker:
         meanwhile slows it down: so a burst takes longer in many passes than in one. Nobody
         who has a slot waits for that, and no lone newcomer.
         """
-        now = asyncio.get_running_loop().time
-        deadline = now() + GATHER_SECONDS
-        # Asked and not told: whoever reads would have to know of each worker's wish.
-        while (  # noqa: ASYNC110
-            self._unread() >= MANY_UNREAD
-            and now() < deadline
-            and self._upkeep.has_only_newcomers
-        ):
-            await asyncio.sleep(GATHER_LOOK_SECONDS)
+        upkeep = self._upkeep
+        await _wait_while(
+            lambda: self._unread() >= MANY_UNREAD and upkeep.has_only_newcomers,
+            GATHER_SECONDS,
+        )
 
     def _ring(self, now: float) -> None:
         """Put what the alarms are for into the next pass, however busy the worker is."""
@@ -270,17 +267,13 @@ class Worker:
         Thousands of lines take as long as the slots they are about, and the next pass would
         wait for them.
         """
-        now = asyncio.get_running_loop().time
         while True:
             await self._has_untold.wait()
             self._has_untold.clear()
-            deadline = now() + TELL_SECONDS
-            while self._is_in_a_burst and now() < deadline:  # noqa: ASYNC110
-                await asyncio.sleep(GATHER_LOOK_SECONDS)
+            await _wait_while(self._is_in_a_burst, TELL_SECONDS)
             while self._untold:
                 await self._tell(self._untold.popleft())
 
-    @property
     def _is_in_a_burst(self) -> bool:
         upkeep = self._upkeep
         waiting = max(self._unread(), len(upkeep.touched))
@@ -317,3 +310,14 @@ class Worker:
             status.error = None
             self._failures = 0
         status.has_converged = is_whole and status.error is None
+
+
+async def _wait_while(condition: Callable[[], bool], seconds: float) -> None:
+    """Return once a condition holds no more, or the time is over.
+
+    Asked and not told: whoever reads Docker would have to know of each worker's wish.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = now() + seconds
+    while condition() and now() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(BURST_LOOK_SECONDS)

@@ -101,7 +101,7 @@ class Engine:
         The loop turns between two parts, and the whole answer is never in memory.
         """
         elements = JsonElements(container_from_list, self._listed)
-        with self._asking("GET /containers/json"):
+        with _Asking(self, "GET /containers/json"):
             async for part in self._list("/containers/json", elements):
                 yield part
         self._listed = elements.remembered
@@ -112,7 +112,7 @@ class Engine:
         A list may be a moment behind the events. Who is missing may run all the same.
         """
         filters = _ID_FILTER % "%2C".join(f"%22{quote(id_, safe='')}%22" for id_ in ids)
-        with self._asking(f"GET /containers/json of {len(ids)} containers"):
+        with _Asking(self, f"GET /containers/json of {len(ids)} containers"):
             elements = JsonElements(container_from_list)
             parts = self._list(f"/containers/json?filters={filters}", elements)
             return {one.id: one async for part in parts for one in part}
@@ -120,7 +120,7 @@ class Engine:
     async def container(self, container_id: str) -> Container | None:
         """Return one container by id or name, None where there is no such container."""
         path = f"/containers/{quote(container_id, safe='')}/json"
-        with self._asking(f"GET /containers/{container_id}/json"):
+        with _Asking(self, f"GET /containers/{container_id}/json"):
             answer = await self._get(path)
             if _says_absent(answer):
                 return None
@@ -186,12 +186,12 @@ class Engine:
 
     async def version(self) -> dict[str, Any]:
         """Return ``GET /version``."""
-        with self._asking("GET /version"):
+        with _Asking(self, "GET /version"):
             return await self._in_a_thread(lambda client: client.version())
 
     async def now(self) -> float:
         """Return the engine's own clock in Unix seconds; ours where it does not tell it."""
-        with self._asking("GET /info"):
+        with _Asking(self, "GET /info"):
             told = await self._in_a_thread(
                 lambda client: clock_from_info(client.info())
             )
@@ -202,7 +202,7 @@ class Engine:
 
         When this returns, the engine has answered: no later event is missed.
         """
-        with self._asking("GET /events, to follow"):
+        with _Asking(self, "GET /events, to follow"):
             unix = await self._route()
             if unix is None:
                 client = await self._in_a_thread(lambda _: self._new_client(None))
@@ -222,7 +222,7 @@ class Engine:
         ``until`` in the future would have the engine wait for it.
         """
         span = f"since={since:.9f}&until={until:.9f}"
-        with self._asking("GET /events"):
+        with _Asking(self, "GET /events"):
             answer = await self._get(f"/events?{span}&filters={_FILTERS}")
             _require_ok(answer.status, answer.body)
             events = map(event_of_line, answer.body.splitlines())
@@ -233,10 +233,6 @@ class Engine:
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._unix is not None:
             self._unix.close()
-
-    def _asking(self, request: str) -> _Asking:
-        """Say of a request how long it took, and turn what fails into our own error."""
-        return _Asking(self, request)
 
     async def _in_a_thread(self, read: Callable[[docker.APIClient], T]) -> T:
         """Ask through docker-py, which blocks."""
@@ -295,7 +291,10 @@ class Engine:
 
 
 class _Asking:
-    """Around one request. No generator: an event waits for what is inside."""
+    """Says of a request how long it took, and turns what fails into our own error.
+
+    No generator: an event waits for what is inside.
+    """
 
     __slots__ = ("_began", "_engine", "_request")
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from tests.fakes.containers import container, tables as free_tables
-from tests.fakes.loop import looping
+from tests.fakes.loop import Loop, looping
 from tests.fakes.proxy import FakeProxy
 
 from reconciler import alarms, worker as worker_module
 from reconciler.core.model import (
     Action,
     AdminState,
+    Container,
     ServerRef,
     SetAddress,
     SetState,
@@ -106,15 +109,22 @@ async def test_wakeups_during_a_pass_are_one_next_pass() -> None:
         assert len(last.outcome.changes) == 19
 
 
+@asynccontextmanager
+async def in_a_burst(proxy: FakeProxy, *containers: Container) -> AsyncIterator[Loop]:
+    """Run a loop that has placed these containers, while many more are being read."""
+    async with looping(proxy, containers=containers) as loop:
+        await loop.reporter.until_passes(1)
+        loop.unread = 100
+        yield loop
+
+
 async def test_newcomers_of_a_burst_wait_for_the_rest_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """While many starts are still being read: then all are one pass."""
     monkeypatch.setattr(worker_module, "GATHER_SECONDS", 30.0)
     proxy = FakeProxy()
-    async with looping(proxy) as loop:
-        await loop.reporter.until_passes(1)
-        loop.unread = 100
+    async with in_a_burst(proxy) as loop:
         for one in (ONE, TWO):
             loop.start(one, at=1.0)
             await loop.idle()
@@ -131,9 +141,7 @@ async def test_newcomers_wait_for_a_moment_only(
     """A burst that never ends keeps nobody out."""
     monkeypatch.setattr(worker_module, "GATHER_SECONDS", 0.01)
     proxy = FakeProxy()
-    async with looping(proxy) as loop:
-        await loop.reporter.until_passes(1)
-        loop.unread = 100
+    async with in_a_burst(proxy) as loop:
         loop.start(ONE, at=1.0)
         await loop.reporter.until_passes(2)
 
@@ -147,9 +155,7 @@ async def test_reports_wait_while_a_burst_is_written(
     monkeypatch.setattr(worker_module, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(worker_module, "TELL_SECONDS", 30.0)
     proxy = FakeProxy()
-    async with looping(proxy) as loop:
-        await loop.reporter.until_passes(1)
-        loop.unread = 100
+    async with in_a_burst(proxy) as loop:
         loop.start(ONE, at=1.0)
         await proxy.until(lambda: len(proxy.homes()) == 1)
         await loop.idle()
@@ -172,9 +178,7 @@ async def test_what_was_not_reported_yet_is_reported_at_the_end(
     monkeypatch.setattr(worker_module, "GATHER_SECONDS", 0.0)
     monkeypatch.setattr(worker_module, "TELL_SECONDS", 30.0)
     proxy = FakeProxy()
-    async with looping(proxy) as loop:
-        await loop.reporter.until_passes(1)
-        loop.unread = 100
+    async with in_a_burst(proxy) as loop:
         loop.start(ONE, at=1.0)
         await proxy.until(lambda: bool(proxy.homes()))
         await loop.idle()
@@ -189,9 +193,7 @@ async def test_whoever_leaves_waits_for_no_burst(
     """And the newcomers that came before it are placed with it."""
     monkeypatch.setattr(worker_module, "GATHER_SECONDS", 30.0)
     proxy = FakeProxy()
-    async with looping(proxy, containers=(ONE,)) as loop:
-        await loop.reporter.until_passes(1)
-        loop.unread = 100
+    async with in_a_burst(proxy, ONE) as loop:
         loop.start(TWO, at=1.0)
         await loop.idle()
         loop.gone(ONE)

@@ -12,7 +12,10 @@ from reconciler.config import Settings
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
 from reconciler.discovery.engine import Engine
+from reconciler.discovery.fleet import Fleet
 from reconciler.discovery.own import own_container_id
+from reconciler.discovery.swarm_api import SwarmApi
+from reconciler.discovery.swarm_watch import SwarmWatcher
 from reconciler.discovery.watch import Watcher
 from reconciler.haproxy.proxy import RuntimeProxy
 from reconciler.journal import Journal
@@ -66,11 +69,22 @@ async def run_daemon(settings: Settings) -> None:
         )
         runner = await serve(served, *settings.listen)
     engine = Engine(settings.docker)
-    watcher = Watcher(engine, controller, resync_seconds=settings.resync_seconds)
+    is_swarm = settings.swarm != "off"
+    fleet = Fleet(controller, hint=lambda: swarm.hint(), is_swarm=is_swarm)  # noqa: PLW0108
+    swarm = SwarmWatcher(
+        SwarmApi(engine),
+        fleet,
+        is_wanted=settings.swarm == "on",
+        resync_seconds=settings.resync_seconds,
+    )
+    watcher = Watcher(engine, fleet, resync_seconds=settings.resync_seconds)
+    followed = [watcher.run()]
+    if is_swarm:
+        followed.append(swarm.run())
     _log.info("started", extra={"haproxies": len(workers), "docker": engine.name})
     try:
         await _until_signal(
-            watcher.run(),
+            *followed,
             controller.run(),
             metrics.run(),
             garbage.collect(lambda: controller.is_loaded),

@@ -30,6 +30,9 @@ class Settings:
     """How long HAProxy may be silent in the middle of an exchange."""
     docker: str | None = None
     """The engine, as in DOCKER_HOST; None takes the environment's, else the usual socket."""
+    swarm: str = "auto"
+    """Whether the tasks of the engine's swarm are followed: ``auto`` (where it is a manager),
+    ``on`` (it has to be one) or ``off``."""
     projects: tuple[str, ...] = ()
     """Compose projects whose service names count as backend names. Empty: the reconciler's
     own project where it runs in one, else all."""

@@ -86,6 +86,10 @@ class DockerUnavailableError(DiscoveryError):
     """The engine cannot be reached, or refuses to answer."""
 
 
+class SwarmError(DiscoveryError):
+    """The engine cannot tell of the swarm that it should tell of."""
+
+
 class HandError(ReconcilerError):
     """What an operator asked for by hand cannot be, or did not come true in time."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -20,10 +21,14 @@ from reconciler.core.model import (
     Unplaced,
 )
 from reconciler.core.plan import backends_with_slots, plan
+from reconciler.core.swarm import SwarmView
 from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
 from reconciler.discovery.engine import DEFAULT_TIMEOUT_SECONDS, Engine
+from reconciler.discovery.fleet import joined
 from reconciler.discovery.own import own_container_id
 from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
+from reconciler.discovery.swarm_api import SwarmApi
+from reconciler.discovery.swarm_json import required
 from reconciler.errors import DiscoveryError, RuntimeSocketError
 from reconciler.haproxy.proxy import RuntimeProxy
 from reconciler.rules import context_for, rules_for
@@ -131,7 +136,7 @@ class Lookout:
         for a slot and they tell why. The world is good until the next one is read.
         """
         async with asyncio.TaskGroup() as tasks:
-            listing = tasks.create_task(_containers(self._engine))
+            listing = tasks.create_task(_containers(self._engine, self._settings.swarm))
             observing = [
                 tasks.create_task(_observed(proxy, with_connections=with_connections))
                 for proxy in self._proxies
@@ -212,15 +217,29 @@ async def read_world(
         return await lookout.look(with_connections=with_connections)
 
 
-async def _containers(engine: Engine) -> list[Container] | DiscoveryError:
+async def _containers(engine: Engine, swarm: str) -> list[Container] | DiscoveryError:
     try:
         listed = await engine.containers()
+        view = None if swarm == "off" else await _swarm(engine, is_wanted=swarm == "on")
     except DiscoveryError as error:
         return error
-    try:
-        return await _with_stops(engine, listed)
-    except DiscoveryError:
-        return listed  # events may be out of reach; the list is what matters
+    with suppress(DiscoveryError):
+        # Events may be out of reach; the list is what matters.
+        listed = await _with_stops(engine, listed)
+    return listed if view is None else joined(listed, view)
+
+
+async def _swarm(engine: Engine, *, is_wanted: bool) -> SwarmView | None:
+    """Read the swarm, None where the engine has none to tell of. Raises DiscoveryError."""
+    api = SwarmApi(engine)
+    role = await api.role()
+    required(role, is_wanted=is_wanted)
+    if not role.is_manager:
+        return None
+    tasks, services, nodes = await asyncio.gather(
+        api.all_tasks(), api.services(), api.nodes()
+    )
+    return SwarmView(own_node=role.node_id, services=services, nodes=nodes, tasks=tasks)
 
 
 async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container]:

@@ -99,6 +99,7 @@ KEYS: Mapping[str, str] = {
     "haproxy": "haproxy",
     "haproxy-timeout": "haproxy_timeout_seconds",
     "docker": "docker",
+    "swarm": "swarm",
     "project": "projects",
     "network": "network",
     "slot-prefix": "slot_prefix",
@@ -198,12 +199,22 @@ _OPTIONS = (
         help="The Docker engine.  [default: DOCKER_HOST, else the usual socket]",
     ),
     _common(
+        "--swarm",
+        type=click.Choice(["auto", "on", "off"]),
+        default="auto",
+        show_default=True,
+        envvar="RECONCILER_SWARM",
+        help="Follow the tasks of the engine's Swarm, on all its nodes: auto does where the "
+        "engine is a manager, on insists that it is one, off takes this engine's own "
+        "containers alone.",
+    ),
+    _common(
         "--project",
         "projects",
         multiple=True,
         envvar="RECONCILER_PROJECT",
         metavar="NAME",
-        help="A Compose project whose service names count as backend names. Repeat for "
+        help="A Compose project or stack whose service names count as backend names. Repeat for "
         "several.  [default: the reconciler's own project if it runs in one, else all]",
     ),
     _common(

@@ -23,6 +23,12 @@ which HAProxy takes for the address the client dialled, that is: for itself."""
 MAX_WEIGHT = 256
 """The heaviest weight HAProxy knows (configuration manual 5.2, ``weight``)."""
 
+SERVICE_NAME = "com.docker.swarm.service.name"
+SERVICE_ID = "com.docker.swarm.service.id"
+TASK_ID = "com.docker.swarm.task.id"
+STACK = "com.docker.stack.namespace"
+"""Labels that Swarm puts on the containers of its tasks, and ``docker stack`` on services."""
+
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)
 _CANONICAL_IPV4 = re.compile(
     r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}", re.ASCII
@@ -212,15 +218,21 @@ class Container:
 
     @property
     def project(self) -> str | None:
-        """The Compose project, None outside Compose."""
-        return self.labels.get("com.docker.compose.project")
+        """The Compose project, or the stack, None where there is neither."""
+        return self.labels.get("com.docker.compose.project") or self.labels.get(STACK)
 
     @property
     def service(self) -> str | None:
-        """The Compose service, or the Swarm service, None where there is neither."""
-        return self.labels.get("com.docker.compose.service") or self.labels.get(
-            "com.docker.swarm.service.name"
-        )
+        """The Compose service, or the Swarm service, None where there is neither.
+
+        A stack's services have the name that its file gives them, as with Compose: without
+        the stack's name in front.
+        """
+        compose = self.labels.get("com.docker.compose.service")
+        if compose or (swarm := self.labels.get(SERVICE_NAME)) is None:
+            return compose
+        stack = self.labels.get(STACK)
+        return swarm.removeprefix(f"{stack}_") if stack else swarm
 
 
 class Rotation(enum.Enum):

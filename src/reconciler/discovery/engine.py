@@ -1,8 +1,8 @@
 """One Docker engine: found and spoken to by docker-py, and asked directly where it matters.
 
 Only GET requests leave here: ``/version`` (docker-py negotiates), ``/containers/json``,
-``/containers/{id}/json``, ``/events`` and ``/info``. That is the allow-list for a socket
-proxy.
+``/containers/{id}/json``, ``/events`` and ``/info``; and on a Swarm's manager ``/tasks``,
+``/services`` and ``/nodes``. That is the allow-list for a socket proxy.
 
 On a unix socket, what stands between an event and its effect is asked on the event loop
 (``unix_http``, docs/decisions/0023). All else is docker-py's, which blocks: it runs in the
@@ -39,11 +39,19 @@ from reconciler.discovery.inspect import (
     clock_from_info,
     container_from_inspect,
     container_from_list,
+    event_from,
     event_of_line,
 )
 from reconciler.discovery.json_elements import JsonElements
 from reconciler.discovery.naming import named, secrets
 from reconciler.discovery.streams import EventStream, ThreadedEvents, UnixEvents
+from reconciler.discovery.swarm_json import (
+    SWARM_EVENT_FILTERS,
+    Role,
+    SwarmEvent,
+    role_from_info,
+    swarm_event_from,
+)
 from reconciler.discovery.unix_http import Answer, HttpError, UnixHttp
 from reconciler.errors import DockerUnavailableError, quoted
 
@@ -131,9 +139,14 @@ class Engine:
                 )
             return container_from_inspect(json.loads(answer.body))
 
+    async def list_of(self, path: str, elements: JsonElements[T]) -> list[T]:
+        """Return what ``elements`` makes of each entry of a list, read some at a time."""
+        with _Asking(self, f"GET {path}"):
+            return [one async for part in self._list(path, elements) for one in part]
+
     async def _list(
-        self, path: str, elements: JsonElements[Container]
-    ) -> AsyncGenerator[list[Container]]:
+        self, path: str, elements: JsonElements[T]
+    ) -> AsyncGenerator[list[T]]:
         unix = await self._route()
         if unix is None:
             answer = await self._in_a_thread(lambda client: _asked(client, path))
@@ -141,7 +154,7 @@ class Engine:
             entries = await asyncio.to_thread(json.loads, answer.body)
             for start in range(0, len(entries), ENTRIES_AT_ONCE):
                 part = entries[start : start + ENTRIES_AT_ONCE]
-                yield [container_from_list(entry) for entry in part]
+                yield [elements.read(entry) for entry in part]
                 await asyncio.sleep(0)
             return
         refusal, status = b"", 0
@@ -152,8 +165,8 @@ class Engine:
                 refusal += part
             else:
                 elements.feed(part)
-                while containers := elements.take(ENTRIES_AT_ONCE):
-                    yield containers
+                while taken := elements.take(ENTRIES_AT_ONCE):
+                    yield taken
                     await asyncio.sleep(0)
         _require_ok(status, refusal)
         elements.end()
@@ -197,24 +210,44 @@ class Engine:
             )
         return told or time.time()
 
-    async def events(self, *, since: float) -> EventStream:
-        """Subscribe to the events from ``since`` (Unix seconds) on.
+    async def role(self) -> Role:
+        """Return what the engine is in a swarm, by ``GET /info``."""
+        with _Asking(self, "GET /info"):
+            answer = await self._get("/info")
+            _require_ok(answer.status, answer.body)
+            return role_from_info(json.loads(answer.body))
+
+    async def events(self, *, since: float) -> EventStream[EngineEvent]:
+        """Subscribe to the events of containers from ``since`` (Unix seconds) on.
 
         When this returns, the engine has answered: no later event is missed.
         """
+        return await self._follow(since, EVENT_FILTERS, event_from)
+
+    async def swarm_events(self) -> EventStream[SwarmEvent]:
+        """Subscribe to the events of services and nodes, from now on."""
+        return await self._follow(time.time(), SWARM_EVENT_FILTERS, swarm_event_from)
+
+    async def _follow(
+        self,
+        since: float,
+        filters: Mapping[str, list[str]],
+        read: Callable[[Mapping[str, Any]], T | None],
+    ) -> EventStream[T]:
         with _Asking(self, "GET /events, to follow"):
             unix = await self._route()
             if unix is None:
                 client = await self._in_a_thread(lambda _: self._new_client(None))
                 return await self._in_a_thread(
-                    lambda _: ThreadedEvents(client, since=since)
+                    lambda _: ThreadedEvents(client, read, since=since, filters=filters)
                 )
             status, stream = await unix.follow(
-                f"/v{self._api_version}/events?since={int(since)}&filters={_FILTERS}"
+                f"/v{self._api_version}/events?since={int(since)}"
+                f"&filters={_as_query(filters)}"
             )
             if status != HTTPStatus.OK:
                 _require_ok(status, await stream.rest())
-            return UnixEvents(stream)
+            return UnixEvents(stream, read)
 
     async def past_events(self, *, since: float, until: float) -> list[EngineEvent]:
         """Return what the engine still remembers between two moments (Unix seconds).
@@ -340,7 +373,12 @@ _FAULTS = (
 _ID_FILTER = "%%7B%%22id%%22%%3A%%5B%s%%5D%%7D"
 """``{"id":[…]}``: to quote a hundred ids as one text takes as long as to read two of them."""
 
-_FILTERS = quote(json.dumps(EVENT_FILTERS, separators=(",", ":")))
+
+def _as_query(filters: Mapping[str, list[str]]) -> str:
+    return quote(json.dumps(filters, separators=(",", ":")))
+
+
+_FILTERS = _as_query(EVENT_FILTERS)
 
 
 def _unix_path(client: docker.APIClient) -> str | None:

@@ -19,7 +19,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from reconciler.core.model import Attachment, Container, Health, StopRule
+from reconciler.core.model import (
+    SERVICE_ID,
+    SERVICE_NAME,
+    STACK,
+    TASK_ID,
+    Attachment,
+    Container,
+    Health,
+    StopRule,
+)
 from reconciler.errors import DiscoveryError, quoted
 from reconciler.ports import EVENT_ACTIONS
 
@@ -46,8 +55,8 @@ _OTHER_SHAPE = (
 """What reading JSON of another shape raises."""
 
 
-def _read(read: Callable[[Json], T], document: Json) -> T:
-    """Read a document. Raises DiscoveryError for one of another shape."""
+def read_as(read: Callable[[Json], T], document: Json) -> T:
+    """Return what ``read`` makes of a document. Raises DiscoveryError for another shape."""
     try:
         return read(document)
     except _OTHER_SHAPE as error:
@@ -63,7 +72,7 @@ def container_from_list(entry: Json) -> Container:
     Raises DiscoveryError where the entry has no id, or is not what the API describes: then
     nothing of it can be trusted.
     """
-    return _read(_from_list, entry)
+    return read_as(_from_list, entry)
 
 
 def _from_list(entry: Json) -> Container:
@@ -71,7 +80,7 @@ def _from_list(entry: Json) -> Container:
     return Container(
         id=_id(entry),
         name=_own_name(entry.get("Names") or ()),
-        labels=_labels(entry.get("Labels")),
+        labels=kept_labels(entry.get("Labels")),
         is_running=state in _RUNNING_STATES,
         is_paused=state == "paused",
         # A paused container's status does not show its health: "Up 2 seconds (Paused)".
@@ -85,7 +94,7 @@ def _from_list(entry: Json) -> Container:
 
 def container_from_inspect(document: Json) -> Container:
     """Return the container of ``GET /containers/{id}/json``. Raises DiscoveryError."""
-    return _read(_from_inspect, document)
+    return read_as(_from_inspect, document)
 
 
 def _from_inspect(document: Json) -> Container:
@@ -98,7 +107,7 @@ def _from_inspect(document: Json) -> Container:
     return Container(
         id=_id(document),
         name=str(document.get("Name") or "").removeprefix("/"),
-        labels=_labels((document.get("Config") or {}).get("Labels")),
+        labels=kept_labels((document.get("Config") or {}).get("Labels")),
         is_running=status in _RUNNING_STATES,
         is_paused=is_paused,
         health=_health(health),
@@ -169,14 +178,18 @@ _OTHER_LABELS = frozenset(
     {
         "com.docker.compose.project",
         "com.docker.compose.service",
-        "com.docker.swarm.service.name",
+        SERVICE_ID,
+        SERVICE_NAME,
+        STACK,
+        TASK_ID,
     }
 )
 """Labels that mean something here. A container has a dozen more, and there may be thousands
 of containers."""
 
 
-def _labels(labels: Any) -> Mapping[str, str]:  # noqa: ANN401 - it is JSON
+def kept_labels(labels: Any) -> Mapping[str, str]:  # noqa: ANN401 - it is JSON
+    """Return those labels that mean something here."""
     return {
         sys.intern(str(key)): sys.intern(str(value))
         for key, value in (labels or {}).items()
@@ -277,14 +290,19 @@ def event_from(document: Json) -> EngineEvent | None:
 
     Raises DiscoveryError for what is no event at all.
     """
-    return _read(_event, document)
+    return read_as(_event, document)
 
 
 def event_of_line(line: bytes) -> EngineEvent | None:
     """Return the event of one line of ``GET /events``, None for what is none or unreadable."""
+    return read_line(event_from, line)
+
+
+def read_line(read: Callable[[Json], T | None], line: bytes) -> T | None:
+    """Return what ``read`` makes of one line of JSON, None for what is unreadable."""
     with suppress(DiscoveryError, ValueError):
         document = json.loads(line)
-        return event_from(document) if isinstance(document, dict) else None
+        return read(document) if isinstance(document, dict) else None
     return None
 
 

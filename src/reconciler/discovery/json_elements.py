@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 _decode = json.JSONDecoder().raw_decode
 _SPACE = " \t\r\n"
-_SEAM = '},{"Id":'
-"""How Docker's list goes on after a container. A guess: what is cut here and is no element
-was never remembered as one."""
+CONTAINERS_SEAM, SWARM_SEAM = '},{"Id":', '},{"ID":'
+"""How Docker's lists go on after a container, and after anything of a swarm. A guess: what is
+cut here and is no element was never remembered as one."""
 
 
 class JsonElements(Generic[T]):
@@ -30,14 +30,19 @@ class JsonElements(Generic[T]):
 
     ``read`` makes a value of each. ``known`` are the values of another array, by their
     texts, as its ``remembered`` has them: they count for the same texts here. None where
-    nobody wants to know what is remembered here.
+    nobody wants to know what is remembered here. ``seam`` is how one element follows another.
     """
 
     def __init__(
-        self, read: Callable[[Any], T], known: Mapping[bytes, T] | None = None
+        self,
+        read: Callable[[Any], T],
+        known: Mapping[bytes, T] | None = None,
+        *,
+        seam: str = CONTAINERS_SEAM,
     ) -> None:
-        self._read = read
+        self.read = read
         self._known = known
+        self._between = seam
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
@@ -64,7 +69,7 @@ class JsonElements(Generic[T]):
                     element, end = _decode(self._text, self._at)
                 except json.JSONDecodeError:
                     break  # its end has not come yet; `end` knows if it never does
-                value = self._read(element)
+                value = self.read(element)
             else:
                 end = seam
             if end == seam:
@@ -75,7 +80,10 @@ class JsonElements(Generic[T]):
 
     def _seam(self) -> tuple[int, bytes]:
         """Return where this element may end, and a digest of it; 0 where nobody knows."""
-        if self._known is None or (end := self._text.find(_SEAM, self._at) + 1) == 0:
+        if (
+            self._known is None
+            or (end := self._text.find(self._between, self._at) + 1) == 0
+        ):
             return 0, b""
         return end, self._digest(end)
 

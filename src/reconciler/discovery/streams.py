@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import docker
 
-from reconciler.discovery.inspect import (
-    EVENT_FILTERS,
-    EngineEvent,
-    event_from,
-    event_of_line,
-)
+from reconciler.discovery.inspect import read_line
 from reconciler.discovery.unix_http import Stream
 from reconciler.errors import DiscoveryError
 
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Read = Callable[[Mapping[str, Any]], T | None]
+"""What makes an event of a document: None where it is of no concern."""
 
 EVENTS_AT_ONCE = 100
 """So many events are handed out in one go, if so many have come. Then the loop may turn; and
@@ -32,11 +33,11 @@ MOST_WAITING = 1000
 """So many events may wait for the loop. The thread that reads more of them waits as well."""
 
 
-class EventStream(Protocol):
+class EventStream(Protocol[T_co]):
     """An open subscription."""
 
-    def events(self) -> AsyncGenerator[EngineEvent]:
-        """Yield each event that concerns a container, until the stream ends.
+    def events(self) -> AsyncGenerator[T_co]:
+        """Yield each event that is of concern, until the stream ends.
 
         An event that cannot be read is left to the next resync.
         """
@@ -45,18 +46,19 @@ class EventStream(Protocol):
         """End the subscription."""
 
 
-class UnixEvents:
+class UnixEvents(Generic[T]):
     """A subscription over a unix socket. Implements :class:`EventStream`."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, read: Read[T]) -> None:
         self._stream = stream
+        self._read = read
 
-    async def events(self) -> AsyncGenerator[EngineEvent]:
+    async def events(self) -> AsyncGenerator[T]:
         """See :class:`EventStream`."""
         count = 0
         while lines := await self._stream.lines():
             for line in lines:
-                event = event_of_line(line)
+                event = read_line(self._read, line)
                 if event is not None:
                     yield event
                 count += 1
@@ -68,21 +70,29 @@ class UnixEvents:
         self._stream.close()
 
 
-class ThreadedEvents:
+class ThreadedEvents(Generic[T]):
     """A subscription that docker-py reads in a thread. Implements :class:`EventStream`."""
 
-    def __init__(self, client: docker.APIClient, *, since: float) -> None:
+    def __init__(
+        self,
+        client: docker.APIClient,
+        read: Read[T],
+        *,
+        since: float,
+        filters: Mapping[str, list[str]],
+    ) -> None:
         """Subscribe. Raises what docker-py raises."""
         self._client = client
+        self._read = read
         self._is_closed = False
         self._stream = client.events(
-            since=int(since), filters=dict(EVENT_FILTERS), decode=True
+            since=int(since), filters=dict(filters), decode=True
         )
 
-    async def events(self) -> AsyncGenerator[EngineEvent]:
+    async def events(self) -> AsyncGenerator[T]:
         """See :class:`EventStream`."""
         loop, places = asyncio.get_running_loop(), threading.Semaphore(MOST_WAITING)
-        waiting: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        waiting: asyncio.Queue[T | None] = asyncio.Queue()
 
         def read() -> None:
             # Why it ended makes no difference to what has to be done; and a stream that is
@@ -91,7 +101,7 @@ class ThreadedEvents:
                 for document in self._stream:
                     event = None
                     with suppress(DiscoveryError):
-                        event = event_from(document)
+                        event = self._read(document)
                     if event is not None and self._has_place(places):
                         loop.call_soon_threadsafe(waiting.put_nowait, event)
             with suppress(RuntimeError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from tenacity import (
     AsyncRetrying,
@@ -25,6 +25,7 @@ from reconciler.discovery.catalog import FORGET_ABOVE, Catalog
 from reconciler.discovery.engine import Engine
 from reconciler.discovery.inspect import Effect, EngineEvent
 from reconciler.discovery.looks import Looks, Told
+from reconciler.discovery.sink import Sink
 from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
 from reconciler.discovery.streams import EventStream
 from reconciler.errors import DiscoveryError
@@ -59,28 +60,6 @@ _LEARN_LATER_SECONDS, _LEARN_LATER_TIMES = 0.2, 25
 _LEARN_REST = 4.0
 """The pause is so many times as long: nobody waits for them. Here and in the engine it comes to
 a tenth of a processor at most; 10,000 take 16 seconds where an inspect takes 0.2 ms."""
-
-
-class Sink(Protocol):
-    """Who is told. Every method returns at once."""
-
-    def changed(
-        self,
-        changes: Mapping[str, Container | None],
-        *,
-        at: float | None,
-        is_resync: bool,
-    ) -> None:
-        """Containers changed (None: gone); ``at`` is the event's time, None for a list."""
-
-    def heard(self, action: str) -> None:
-        """An event came, of one of ``ports.EVENT_ACTIONS``; for the metrics alone."""
-
-    def listed(self) -> None:
-        """A whole list was read: what is known now is everything there is."""
-
-    def engine_lost(self, reason: str) -> None:
-        """The engine does not answer, or its event stream has ended."""
 
 
 class Watcher:
@@ -136,14 +115,14 @@ class Watcher:
                 if timer is not None:
                     timer.cancel()
 
-    async def _connected(self) -> EventStream:
+    async def _connected(self) -> EventStream[EngineEvent]:
         """Subscribe, however long it takes."""
         async for attempt in self._attempts():
             with attempt:
                 return await self._subscribe()
         raise AssertionError  # the attempts never end
 
-    async def _subscribe(self) -> EventStream:
+    async def _subscribe(self) -> EventStream[EngineEvent]:
         self._engine_now = await self._engine.now()
         stream = await self._engine.events(since=self._engine_now - REACH_BACK_SECONDS)
         now = asyncio.get_running_loop().time()
@@ -162,7 +141,7 @@ class Watcher:
             before_sleep=tell,
         )
 
-    async def _follow(self, stream: EventStream) -> None:
+    async def _follow(self, stream: EventStream[EngineEvent]) -> None:
         """Read everything, then take events until the stream ends."""
         self._is_listing = True
         async with asyncio.TaskGroup() as tasks:

@@ -28,8 +28,8 @@ from reconciler.discovery.fleet import joined
 from reconciler.discovery.own import own_container_id
 from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
 from reconciler.discovery.swarm_api import SwarmApi
-from reconciler.discovery.swarm_json import required
-from reconciler.errors import DiscoveryError, RuntimeSocketError
+from reconciler.discovery.swarm_json import Role, required
+from reconciler.errors import DiscoveryError, RuntimeSocketError, SwarmError
 from reconciler.haproxy.proxy import RuntimeProxy
 from reconciler.rules import context_for, rules_for
 
@@ -58,6 +58,8 @@ class World:
     now: float
     """When it was read, on the clock that dates the servers."""
     engine_error: DiscoveryError | None = None
+    role: Role | None = None
+    """What the engine is in a swarm; None with ``--swarm off``, or where it cannot be read."""
 
     @property
     def errors(self) -> list[DiscoveryError | RuntimeSocketError]:
@@ -141,9 +143,10 @@ class Lookout:
                 tasks.create_task(_observed(proxy, with_connections=with_connections))
                 for proxy in self._proxies
             ]
-        containers = listing.result()
-        engine_error = containers if isinstance(containers, DiscoveryError) else None
-        self._learn([] if isinstance(containers, DiscoveryError) else containers)
+        listed = listing.result()
+        engine_error = listed if isinstance(listed, DiscoveryError) else None
+        containers, role = ([], None) if isinstance(listed, DiscoveryError) else listed
+        self._learn(containers)
         worlds = [
             self._planned(task.result(), is_known=engine_error is None)
             for task in observing
@@ -156,6 +159,7 @@ class Lookout:
             proxies=tuple(worlds),
             now=asyncio.get_running_loop().time(),
             engine_error=engine_error,
+            role=role,
         )
 
     def _learn(self, containers: list[Container]) -> None:
@@ -217,29 +221,43 @@ async def read_world(
         return await lookout.look(with_connections=with_connections)
 
 
-async def _containers(engine: Engine, swarm: str) -> list[Container] | DiscoveryError:
+async def _containers(
+    engine: Engine, swarm: str
+) -> tuple[list[Container], Role | None] | DiscoveryError:
     try:
         listed = await engine.containers()
-        view = None if swarm == "off" else await _swarm(engine, is_wanted=swarm == "on")
+        if swarm == "off":
+            role, view = None, None
+        else:
+            role, view = await _swarm(engine, is_wanted=swarm == "on")
     except DiscoveryError as error:
         return error
     with suppress(DiscoveryError):
         # Events may be out of reach; the list is what matters.
         listed = await _with_stops(engine, listed)
-    return listed if view is None else joined(listed, view)
+    return (listed if view is None else joined(listed, view)), role
 
 
-async def _swarm(engine: Engine, *, is_wanted: bool) -> SwarmView | None:
-    """Read the swarm, None where the engine has none to tell of. Raises DiscoveryError."""
+async def _swarm(engine: Engine, *, is_wanted: bool) -> tuple[Role, SwarmView | None]:
+    """Read the engine's role, and the swarm if it has one to tell of.
+
+    Raises SwarmError.
+    """
     api = SwarmApi(engine)
-    role = await api.role()
-    required(role, is_wanted=is_wanted)
-    if not role.is_manager:
-        return None
-    tasks, services, nodes = await asyncio.gather(
-        api.all_tasks(), api.services(), api.nodes()
-    )
-    return SwarmView(own_node=role.node_id, services=services, nodes=nodes, tasks=tasks)
+    try:
+        role = await api.role()
+        required(role, is_wanted=is_wanted)
+        if not role.is_manager:
+            return role, None
+        tasks, services, nodes = await asyncio.gather(
+            api.all_tasks(), api.services(), api.nodes()
+        )
+    except SwarmError:
+        raise
+    except DiscoveryError as error:
+        raise SwarmError(f"the swarm cannot be read: {error}") from error
+    view = SwarmView(own_node=role.node_id, services=services, nodes=nodes, tasks=tasks)
+    return role, view
 
 
 async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container]:

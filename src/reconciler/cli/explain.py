@@ -21,13 +21,17 @@ from reconciler.cli.suggest import did_you_mean
 from reconciler.config import Settings
 from reconciler.core.explain import explained, is_placed, verdict
 from reconciler.core.homes import ProxyPart
-from reconciler.core.model import Container, ServerRef
+from reconciler.core.model import TASK_ID, Container, ServerRef
 from reconciler.core.plan import slot_number, slots_of
 from reconciler.core.slot_story import SlotPart, slot_steps, slot_verdict
 from reconciler.core.tried import Step
 from reconciler.core.view import Reading, Tenants, age_of, is_held
 from reconciler.errors import printable, quoted
 from reconciler.inquiry import ProxyWorld, World, find_container, read_world
+
+
+SHORTEST_ID = 4
+"""So many digits of an id are taken for its start."""
 
 
 @click.command(cls=Page)
@@ -85,11 +89,28 @@ async def _world_and_container(
     world = await read_world(settings)
     found = None
     if world.engine_error is None and "/" not in name:
-        found = await find_container(settings, name)
+        found = _task_called(world, name) or await find_container(settings, name)
     if found is not None:
         # Where it runs the list was read with its signals, which an inspect does not tell.
         found = world.claims.containers.get(found.id, found)
     return world, found
+
+
+def _task_called(world: World, name: str) -> Container | None:
+    """Return the task of a swarm that has a name or id, or the start of one.
+
+    It may run on another node, whose containers this engine does not know. ``web.3`` is enough
+    of a name, as `docker service ps` shows it.
+    """
+    tasks = [one for one in world.claims.containers.values() if TASK_ID in one.labels]
+    found = [
+        one
+        for one in tasks
+        if name in {one.name, one.id, one.labels[TASK_ID]}
+        or one.name.startswith(f"{name}.")
+        or (len(name) >= SHORTEST_ID and one.id.startswith(name))
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def nobody_called(world: World, name: str) -> str:

@@ -39,6 +39,9 @@ class Code(enum.Enum):
     DOCKER_ERROR = "docker-error", _FAIL
     DOCKER_REFUSES = "docker-refuses", _FAIL
     DOCKER_OLD = "docker-old", _WARN
+    SWARM = "swarm", _OK
+    SWARM_WORKER = "swarm-worker", _NOTE
+    SWARM_ERROR = "swarm-error", _FAIL
     SOCKET_MOUNTED = "socket-mounted", _NOTE
 
     HAPROXY = "haproxy", _OK

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from reconciler.core.model import SERVICE_NAME, TASK_ID
 from reconciler.discovery.own import is_short_id
 from reconciler.doctor.evidence import DockerReading, Evidence, SocketFile
 from reconciler.doctor.finding import Code, Finding, found
-from reconciler.errors import quoted
+from reconciler.errors import SwarmError, quoted
 
 
 SETTINGS = "settings"
@@ -65,10 +66,15 @@ def of_docker(evidence: Evidence) -> Iterator[Finding]:
         return
     if seen is not None and seen.is_mounted:
         yield socket_mounted(DOCKER, seen)
-    if "/version" in docker.refusals or not evidence.knows_docker:
+    error = evidence.world.engine_error
+    if isinstance(error, SwarmError):
+        yield from _answers(evidence)
+        yield _swarm_error(error)
+    elif "/version" in docker.refusals or error is not None:
         yield from _no_answer(evidence)
     else:
         yield from _answers(evidence)
+        yield from _swarm(evidence)
     for request, said in docker.refusals.items():
         if request != "/version" or _is_http_refusal(said):
             yield _refused(docker, request, said)
@@ -88,6 +94,37 @@ def _answers(evidence: Evidence) -> Iterator[Finding]:
     if not docker.refusals:
         text = "all that the daemon asks is answered, events too"
         yield found(Code.DOCKER_REQUESTS, "requests", text, section=DOCKER)
+
+
+def _swarm(evidence: Evidence) -> Iterator[Finding]:
+    """Say what is seen of a swarm, if the engine is in one."""
+    role = evidence.world.role
+    containers = evidence.world.claims.containers.values()
+    tasks = [one for one in containers if TASK_ID in one.labels]
+    if role is not None and role.is_manager:
+        services = {one.labels.get(SERVICE_NAME) for one in tasks}
+        said = f"manager: {len(tasks)} tasks of {len(services)} services"
+        yield found(Code.SWARM, "swarm", said, section=DOCKER)
+    elif role is not None and role.state == "active":
+        yield found(
+            Code.SWARM_WORKER,
+            "swarm",
+            "this engine is a worker of a swarm: tasks on other nodes are not seen",
+            "ask a manager by --docker to fill slots with all tasks, and insist on it by "
+            "`--swarm on`; or say `--swarm off`",
+            section=DOCKER,
+        )
+
+
+def _swarm_error(error: SwarmError) -> Finding:
+    return found(
+        Code.SWARM_ERROR,
+        "swarm",
+        str(error),
+        "`docker node ls` has to answer there; in a socket proxy allow `GET /tasks`, "
+        "`GET /services` and `GET /nodes`",
+        section=DOCKER,
+    )
 
 
 def _no_answer(evidence: Evidence) -> Iterator[Finding]:

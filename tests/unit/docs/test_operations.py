@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -15,6 +16,8 @@ from reconciler.core.model import Cause, Process, Tenant, Unplaced
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules
 from reconciler.discovery.engine import Engine
+from reconciler.discovery.swarm_api import SwarmApi
+from reconciler.errors import DiscoveryError
 from reconciler.haproxy.proxy import RuntimeProxy
 from reconciler.journal import Journal
 from reconciler.metrics import Metrics
@@ -97,3 +100,26 @@ async def test_docker_is_asked_for_nothing_but_the_documented_list(
 
     assert {f"GET {route}" for route in asked} == set(pages.first_codes(rows))
     assert scripted.requests.refused == []
+
+
+async def test_a_swarm_is_asked_for_nothing_but_the_documented_list(
+    tmp_path: Path,
+) -> None:
+    """What is asked of a manager stands in a table of its own."""
+    async with ScriptedEngine(tmp_path / "docker.sock") as scripted:
+        engine = Engine(scripted.url)
+        api = SwarmApi(engine)
+        for asking in (
+            api.wanted_tasks(),
+            api.all_tasks(),
+            api.tasks_of(["a"]),
+            api.services(),
+            api.nodes(),
+        ):
+            with suppress(DiscoveryError):  # it is no manager
+                await asking
+        await engine.aclose()
+        asked = {one for one in scripted.requests.routes if one != "/version"}
+    rows = pages.table(pages.section(OPERATIONS, "Docker"), "request to a manager")
+
+    assert {f"GET {route}" for route in asked} == set(pages.first_codes(rows))

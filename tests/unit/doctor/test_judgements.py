@@ -15,6 +15,7 @@ from reconciler.core.cfg_sections import sections
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import Process
 from reconciler.core.placement import Context
+from reconciler.discovery.swarm_json import Role
 from reconciler.doctor import Code, Finding, Verdict
 from reconciler.doctor.checks import judged
 from reconciler.doctor.evidence import (
@@ -26,7 +27,7 @@ from reconciler.doctor.evidence import (
 )
 from reconciler.doctor.finding import found
 from reconciler.doctor.probes import path_of, socket_file
-from reconciler.errors import ConnectError, RuntimeSocketError
+from reconciler.errors import ConnectError, RuntimeSocketError, SwarmError
 from reconciler.inquiry import ProxyWorld, World
 
 
@@ -94,7 +95,16 @@ def daemon(**changes: object) -> Evidence:
     return dataclasses.replace(FINE, daemon=dataclasses.replace(DAEMON, **changes))  # type: ignore[arg-type] # by name
 
 
+def swarm(role: Role | None = None, error: str = "") -> Evidence:
+    """Return evidence of an engine in a swarm, or of one that cannot be read."""
+    lost = SwarmError(error) if error else None
+    world = dataclasses.replace(FINE.world, role=role, engine_error=lost)
+    return dataclasses.replace(FINE, world=world)
+
+
 ROWS = {
+    Code.SWARM_WORKER: (swarm(Role(state="active")), "ask a manager by --docker"),
+    Code.SWARM_ERROR: (swarm(error="no leader"), "`docker node ls` has to answer"),
     Code.OWN_CONTAINER_UNKNOWN: (
         dataclasses.replace(FINE, own_id="a" * 64),
         "give `--network NAME` and `--project NAME`",
@@ -159,6 +169,16 @@ def test_a_judgement(code: Code) -> None:
 
     assert one.verdict is code.verdict
     assert mend in one.mend
+
+
+def test_a_manager_says_what_is_seen_of_its_swarm() -> None:
+    """The tasks and services are counted; an engine in no swarm has nothing to say of it."""
+    manager = judged(swarm(Role(state="active", is_manager=True)))
+    said = [one.text for one in manager if one.code == Code.SWARM.text]
+    assert said == ["manager: 0 tasks of 0 services"]
+    assert troubles(manager) == []
+    alone = judged(swarm(Role()))
+    assert [one for one in alone if one.thing == "swarm"] == []
 
 
 def test_init_state_where_haproxy_has_no_such_word() -> None:

@@ -145,7 +145,7 @@ class PrivateEngine(Engine):
     As a context manager it is started on entry, and removed whole on exit.
     """
 
-    def __init__(self, source: Engine) -> None:
+    def __init__(self, source: Engine, *, hostname: str = "") -> None:
         require(os.geteuid() == 0, "root, to start a Docker engine of the test's own")
         require(
             shutil.which("dockerd"), "dockerd, to start an engine of the test's own"
@@ -163,8 +163,14 @@ class PrivateEngine(Engine):
                 "ENGINE_NAME": self._name,
                 "ENGINE_NETNS": self._name,
                 "ENGINE_PRIVATE": "1",
+                "ENGINE_HOSTNAME": hostname,
             }
         )
+
+    @property
+    def namespace(self) -> str:
+        """The network namespace it lives in."""
+        return self._name
 
     def __enter__(self) -> Self:
         """Start, and copy the images of the demo stack over."""

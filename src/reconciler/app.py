@@ -11,6 +11,8 @@ from reconciler import garbage
 from reconciler.config import Settings
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
+from reconciler.core.instances import Instances, labels_of
+from reconciler.crew import Crew
 from reconciler.discovery.engine import Engine
 from reconciler.discovery.fleet import Fleet
 from reconciler.discovery.own import own_container_id
@@ -27,6 +29,9 @@ from reconciler.web.statistics import Statistics
 from reconciler.worker import Worker, WorkerSettings
 
 
+STARTING_SECONDS = 10.0
+"""For so long a HAProxy that was found, and does not answer yet, is taken for a starting one."""
+
 _log = logging.getLogger("reconciler")
 
 
@@ -36,26 +41,43 @@ async def run_daemon(settings: Settings) -> None:
     Raises ConfigError where the daemon cannot start. Afterwards nothing ends it but a
     signal: Docker and HAProxy may come and go.
     """
-    metrics = Metrics(settings.haproxy)
+    metrics = Metrics(settings.sockets)
     journal = Journal()
     reporter = Reporters(LogReporter(), metrics, journal)
     find_context = context_for(settings, own_container_id())
     claims = ClaimTable(find_context({}))
-    workers = [
-        Worker(
-            RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds),
+    statistics = Statistics([_proxy(settings, one) for one in settings.sockets])
+
+    def worker(address: str, *, starting_seconds: float = 0.0) -> Worker:
+        return Worker(
+            _proxy(settings, address),
             claims,
             rules_for=rules_for(settings),
             settings=WorkerSettings(
-                slot_prefix=settings.slot_prefix, resync_seconds=settings.resync_seconds
+                slot_prefix=settings.slot_prefix,
+                resync_seconds=settings.resync_seconds,
+                starting_seconds=starting_seconds,
             ),
             reporter=reporter,
             unread=lambda: watcher.unread,
         )
-        for address in settings.haproxy
-    ]
+
+    def hire(address: str) -> Worker:
+        statistics.add(_proxy(settings, address))
+        return worker(address, starting_seconds=STARTING_SECONDS)
+
+    crew = Crew(
+        [worker(address) for address in settings.sockets],
+        reporter=reporter,
+        hire=hire,
+        let_go=statistics.remove,
+    )
     controller = Controller(
-        claims, workers, context_for=find_context, reporter=reporter
+        claims,
+        crew,
+        context_for=find_context,
+        reporter=reporter,
+        instances=Instances(settings.sources),
     )
     metrics.watch(controller)
     runner = None
@@ -64,11 +86,11 @@ async def run_daemon(settings: Settings) -> None:
             controller,
             metrics,
             journal,
-            statistics=_statistics(settings),
+            statistics=statistics,
             allowed_hosts=settings.allowed_hosts,
         )
         runner = await serve(served, *settings.listen)
-    engine = Engine(settings.docker)
+    engine = Engine(settings.docker, keep=labels_of(settings.sources))
     is_swarm = settings.swarm != "off"
     fleet = Fleet(controller, hint=lambda: swarm.hint(), is_swarm=is_swarm)  # noqa: PLW0108
     swarm = SwarmWatcher(
@@ -81,7 +103,9 @@ async def run_daemon(settings: Settings) -> None:
     followed = [watcher.run()]
     if is_swarm:
         followed.append(swarm.run())
-    _log.info("started", extra={"haproxies": len(workers), "docker": engine.name})
+    _log.info(
+        "started", extra={"haproxies": len(settings.haproxy), "docker": engine.name}
+    )
     try:
         await _until_signal(
             *followed,
@@ -96,14 +120,8 @@ async def run_daemon(settings: Settings) -> None:
     _log.info("stopped; the slot map stays as it is")
 
 
-def _statistics(settings: Settings) -> Statistics:
-    """Return what reads the statistics, on sessions of its own."""
-    return Statistics(
-        [
-            RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
-            for address in settings.haproxy
-        ]
-    )
+def _proxy(settings: Settings, address: str) -> RuntimeProxy:
+    return RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
 
 
 async def _until_signal(*endless: Coroutine[None, None, None]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.core.base_cfg import default_ports
+from reconciler.core.instances import Source, is_source, source_of
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS
@@ -25,7 +26,7 @@ class Settings:
 
     haproxy: tuple[str, ...] = (DEFAULT_HAPROXY,)
     """Runtime sockets, each of one HAProxy: unix:///PATH, tcp://HOST:PORT or
-    master+unix:///PATH."""
+    master+unix:///PATH; and sources of HAProxies: docker://LABEL or swarm://SERVICE."""
     haproxy_timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """How long HAProxy may be silent in the middle of an exchange."""
     docker: str | None = None
@@ -55,6 +56,16 @@ class Settings:
     """Host names that are asked for the page, beside addresses and names without a dot."""
     log_format: str = "text"
     log_level: str = "info"
+
+    @property
+    def sockets(self) -> tuple[str, ...]:
+        """The HAProxies that are given by their runtime sockets."""
+        return tuple(one for one in self.haproxy if not is_source(one))
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Where other HAProxies are found. Raises ConfigError for what is no source."""
+        return tuple(source_of(one) for one in self.haproxy if is_source(one))
 
     def default_ports(self) -> dict[str, int]:
         """Return the default port by backend. Raises ConfigError: base_cfg is unreadable."""

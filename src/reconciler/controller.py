@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from reconciler.core.claims import ClaimTable
+from reconciler.core.instances import Instances
 from reconciler.core.model import Container
 from reconciler.core.placement import Context
+from reconciler.crew import Crew
 from reconciler.status import Reporter, WorkerStatus
-from reconciler.worker import Worker
 
 
 class Controller:
@@ -20,14 +21,17 @@ class Controller:
     def __init__(
         self,
         claims: ClaimTable,
-        workers: Sequence[Worker],
+        crew: Crew,
         *,
         context_for: Callable[[Mapping[str, Container]], Context],
         reporter: Reporter,
+        instances: Instances | None = None,
     ) -> None:
+        """``instances`` are the HAProxies that are found by themselves."""
         self._claims = claims
         self._reporter = reporter
-        self._workers = workers
+        self._crew = crew
+        self._instances = instances or Instances(())
         self._context_for = context_for
         self._informed = asyncio.Event()
         self.engine_error: str | None = "docker was not read yet"
@@ -58,7 +62,12 @@ class Controller:
     @property
     def workers(self) -> list[WorkerStatus]:
         """The state of every HAProxy."""
-        return [worker.status for worker in self._workers]
+        return self._crew.statuses
+
+    @property
+    def problems(self) -> list[str]:
+        """Why a HAProxy that should be found is not, in words."""
+        return self._instances.problems if self.is_informed else []
 
     def changed(
         self,
@@ -74,9 +83,12 @@ class Controller:
         touched.join(
             self._claims.set_context(self._context_for(self._claims.containers))
         )
+        if self._instances.update(
+            changes, self._claims.containers, self._claims.context
+        ):
+            self._crew.keep(self._instances.found)
         if touched:
-            for worker in self._workers:
-                worker.wake(touched, at=at)
+            self._crew.wake(touched, at=at)
 
     def heard(self, action: str) -> None:
         """An event came."""
@@ -99,6 +111,4 @@ class Controller:
     async def run(self) -> None:
         """Run all workers, once Docker was read. Ends only by cancellation."""
         await self._informed.wait()
-        async with asyncio.TaskGroup() as tasks:
-            for worker in self._workers:
-                tasks.create_task(worker.run())
+        await self._crew.run()

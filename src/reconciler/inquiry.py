@@ -11,6 +11,7 @@ from typing import Self
 
 from reconciler.config import Settings
 from reconciler.core.claims import ClaimTable
+from reconciler.core.instances import Instances, labels_of
 from reconciler.core.model import (
     Cause,
     Container,
@@ -58,6 +59,8 @@ class World:
     now: float
     """When it was read, on the clock that dates the servers."""
     engine_error: DiscoveryError | None = None
+    problems: tuple[str, ...] = ()
+    """Why a HAProxy that should be found is not, in words."""
     role: Role | None = None
     """What the engine is in a swarm; None with ``--swarm off``, or where it cannot be read."""
 
@@ -67,6 +70,7 @@ class World:
         found: list[DiscoveryError | RuntimeSocketError] = []
         if self.engine_error is not None:
             found.append(self.engine_error)
+        found += [DiscoveryError(problem) for problem in self.problems]
         return found + [p.error for p in self.proxies if p.error is not None]
 
     def backends(self) -> frozenset[str]:
@@ -123,11 +127,13 @@ class Lookout:
     ) -> None:
         """Raises ConfigError for wrong settings. Nothing is opened yet."""
         self._settings = settings
-        self._proxies = [
-            RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
-            for address in settings.haproxy
-        ]
-        self._engine = Engine(settings.docker, timeout_seconds=docker_timeout_seconds)
+        self._instances = Instances(settings.sources)
+        self._proxies = {one: self._proxy(one) for one in settings.sockets}
+        self._engine = Engine(
+            settings.docker,
+            timeout_seconds=docker_timeout_seconds,
+            keep=labels_of(settings.sources),
+        )
         self._find_context = context_for(settings, own_container_id())
         self._claims = ClaimTable(self._find_context({}))
 
@@ -140,16 +146,19 @@ class Lookout:
         async with asyncio.TaskGroup() as tasks:
             listing = tasks.create_task(_containers(self._engine, self._settings.swarm))
             observing = [
-                tasks.create_task(_observed(proxy, with_connections=with_connections))
-                for proxy in self._proxies
+                tasks.create_task(
+                    _observed(self._proxies[name], with_connections=with_connections)
+                )
+                for name in self._settings.sockets
             ]
         listed = listing.result()
         engine_error = listed if isinstance(listed, DiscoveryError) else None
         containers, role = ([], None) if isinstance(listed, DiscoveryError) else listed
         self._learn(containers)
+        found = await self._found(with_connections=with_connections)
         worlds = [
-            self._planned(task.result(), is_known=engine_error is None)
-            for task in observing
+            self._planned(one, is_known=engine_error is None)
+            for one in (*(task.result() for task in observing), *found)
         ]
         if not with_connections:
             worlds = await asyncio.gather(*map(self._looked_closer, worlds))
@@ -160,6 +169,25 @@ class Lookout:
             now=asyncio.get_running_loop().time(),
             engine_error=engine_error,
             role=role,
+            problems=tuple(self._instances.problems) if engine_error is None else (),
+        )
+
+    def _proxy(self, address: str) -> RuntimeProxy:
+        timeout = self._settings.haproxy_timeout_seconds
+        return RuntimeProxy(address, timeout_seconds=timeout)
+
+    async def _found(self, *, with_connections: bool) -> list[ProxyWorld]:
+        """Read the HAProxies that are found by what was just read of Docker."""
+        names = self._instances.found.keys() - set(self._settings.sockets)
+        for name in self._proxies.keys() - names - set(self._settings.sockets):
+            await self._proxies.pop(name).aclose()
+        for name in names - self._proxies.keys():
+            self._proxies[name] = self._proxy(name)
+        return await asyncio.gather(
+            *(
+                _observed(self._proxies[name], with_connections=with_connections)
+                for name in sorted(names)
+            )
         )
 
     def _learn(self, containers: list[Container]) -> None:
@@ -172,12 +200,13 @@ class Lookout:
         changed |= dict.fromkeys(known.keys() - running.keys())
         self._claims.set_context(self._find_context(running))
         self._claims.update(changed)
+        self._instances.update(changed, running, self._claims.context)
 
     async def _looked_closer(self, world: ProxyWorld) -> ProxyWorld:
         """Read a HAProxy again with its connections, where the plan wants them."""
         if not world.plan.wants_connections:
             return world
-        proxy = next(p for p in self._proxies if p.name == world.name)
+        proxy = self._proxies[world.name]
         return self._planned(
             await _observed(proxy, with_connections=True), is_known=True
         )
@@ -201,7 +230,7 @@ class Lookout:
 
     async def __aexit__(self, *_exc_info: object) -> None:
         """Close every connection."""
-        await asyncio.gather(*(proxy.aclose() for proxy in self._proxies))
+        await asyncio.gather(*(proxy.aclose() for proxy in self._proxies.values()))
         await self._engine.aclose()
 
 

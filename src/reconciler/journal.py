@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from reconciler.core.instances import Instance
 from reconciler.core.model import Cause, Change, Server, ServerRef, Tenant, Unplaced
 from reconciler.status import FULL_READINGS, PassReport, WorkerStatus
 
@@ -54,6 +55,8 @@ NEWS = (
     "haproxy_lost",
     "haproxy_reached",
     "haproxy_replaced",
+    "haproxy_found",
+    "haproxy_gone",
     "docker_lost",
     "docker_followed",
 )
@@ -134,6 +137,17 @@ class Journal:
         """Note that another HAProxy process answers; the first one is no replacement."""
         if worker.process is not None:
             self._note("haproxy_replaced", worker.name, reason=why)
+
+    def haproxy_found(self, worker: WorkerStatus, instance: Instance) -> None:
+        """Note that a HAProxy was found."""
+        said = f"container {instance.container}, by {instance.source}"
+        self._note("haproxy_found", worker.name, reason=said)
+
+    def haproxy_gone(self, worker: WorkerStatus) -> None:
+        """Note that a HAProxy has gone, and forget what is known of it."""
+        for known in (self._reached, self._unplaced, self._held):
+            known.pop(worker.name, None)
+        self._note("haproxy_gone", worker.name, reason="its container has gone")
 
     def docker_lost(self, reason: str) -> None:
         """Note that Docker is not followed."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 
+from reconciler.core.instances import Instance
 from reconciler.core.model import Cause, Change, Server, ServerRef, Tenant, Unplaced
 from reconciler.status import FULL_READINGS, PassReport, Reporter, WorkerStatus
 
@@ -86,6 +87,25 @@ class LogReporter:
             else "haproxy was replaced: filling it anew",
             extra={"reason": why, "haproxy": worker.name},
         )
+
+    def haproxy_found(self, worker: WorkerStatus, instance: Instance) -> None:
+        """Log that a HAProxy was found, and where."""
+        _log.info(
+            "found haproxy in container %s",
+            instance.container,
+            extra={
+                "haproxy": worker.name,
+                "container": instance.container,
+                "container_id": instance.container_id[:_SHORT_ID],
+                "reason": instance.source,
+            },
+        )
+
+    def haproxy_gone(self, worker: WorkerStatus) -> None:
+        """Log that a HAProxy has gone."""
+        self._told.pop(worker.name, None)
+        self._held.pop(worker.name, None)
+        _log.info("haproxy has gone", extra={"haproxy": worker.name})
 
     def docker_lost(self, reason: str) -> None:
         """Log once that the map is frozen, and why."""
@@ -192,6 +212,16 @@ class Reporters:
         """Tell all."""
         for reporter in self._reporters:
             reporter.reconnected(worker, why)
+
+    def haproxy_found(self, worker: WorkerStatus, instance: Instance) -> None:
+        """Tell all."""
+        for reporter in self._reporters:
+            reporter.haproxy_found(worker, instance)
+
+    def haproxy_gone(self, worker: WorkerStatus) -> None:
+        """Tell all."""
+        for reporter in self._reporters:
+            reporter.haproxy_gone(worker)
 
     def docker_lost(self, reason: str) -> None:
         """Tell all."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from reconciler.config import Settings
+from reconciler.core.instances import labels_of
 from reconciler.core.model import Container, Process
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules
@@ -62,6 +63,7 @@ def context_for(
             network=settings.network,
             shared_networks=frozenset(networks - _NOT_SHARED),
             default_ports=ports,
+            instance_labels=labels_of(settings.sources),
         )
 
     return context

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from reconciler.core.instances import Instance
 from reconciler.core.model import Change, Process, Server, ServerRef, Unplaced
 from reconciler.core.plan import slot_number
 from reconciler.core.view import is_held
@@ -25,6 +26,8 @@ class WorkerStatus:
     """What is known of one HAProxy, for health, metrics and views."""
 
     name: str
+    number: int = 0
+    """Which of the daemon's HAProxies it is. No other ever gets the number of one that left."""
     slot_prefix: str = "slot"
     is_reached: bool = False
     has_converged: bool = False
@@ -95,6 +98,12 @@ class Reporter(Protocol):
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """A worker starts from an observed table again."""
+
+    def haproxy_found(self, worker: WorkerStatus, instance: Instance) -> None:
+        """A HAProxy was found, and is driven from now on."""
+
+    def haproxy_gone(self, worker: WorkerStatus) -> None:
+        """A HAProxy that was found has gone, and will be told of no more."""
 
     def docker_lost(self, reason: str) -> None:
         """Docker is not followed any more, or still not, now for this reason."""

@@ -35,6 +35,9 @@ FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 """A HAProxy that comes back is empty and serves nobody until we look: look often."""
 
+STARTING_PAUSE_SECONDS = 0.02
+"""Between two attempts to reach a HAProxy that was just found."""
+
 WATCH_SECONDS = 1.0
 """How often a quiet worker asks which process answers. A reload by somebody else leaves the
 old worker alive on our session, and only this question tells."""
@@ -61,6 +64,9 @@ class WorkerSettings:
 
     slot_prefix: str = "slot"
     resync_seconds: float = 30.0
+    starting_seconds: float = 0.0
+    """For so long a HAProxy that was never reached is taken for one that is just starting: it
+    is tried without a pause to speak of, and nobody hears of that."""
 
 
 class Worker:
@@ -84,6 +90,7 @@ class Worker:
         self._wakeup = asyncio.Event()
         self._event_at: float | None = None
         self._failures = 0
+        self._starts_until = time.monotonic() + settings.starting_seconds
         self._has_rung = False
         self._session_watch: asyncio.Task[None] | None = None
         self._untold: deque[PassReport] = deque()
@@ -184,6 +191,10 @@ class Worker:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._wakeup.wait()
 
+    @property
+    def _is_starting(self) -> bool:
+        return self.status.process is None and time.monotonic() < self._starts_until
+
     def _watch_session(self) -> None:
         """Take the end of the session for a sign that HAProxy went away."""
         if self._session_watch is None or self._session_watch.done():
@@ -208,6 +219,8 @@ class Worker:
 
         Where it answers and refuses one slot's command, the other slots need not wait.
         """
+        if self._is_starting:
+            return await asyncio.sleep(STARTING_PAUSE_SECONDS)
         longest = FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10)
         pause = min(LONGEST_PAUSE_SECONDS, longest)
         pause *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter
@@ -239,7 +252,8 @@ class Worker:
             upkeep.must_observe = "the last pass failed"
             self._date(event_at)  # the event is still to be answered
             self._note_failure(error)
-            self._note_report(reason, error, loop.time() - started, event_at)
+            if not self._is_starting:
+                self._note_report(reason, error, loop.time() - started, event_at)
 
     def _note_report(
         self,

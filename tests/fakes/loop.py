@@ -11,9 +11,11 @@ from tests.fakes.proxy import FakeProxy
 
 from reconciler.controller import Controller
 from reconciler.core.claims import ClaimTable
+from reconciler.core.instances import Instance, Instances, source_of
 from reconciler.core.model import Change, Container, Process
 from reconciler.core.placement import Context
 from reconciler.core.plan import DRAIN_SECONDS, Rules
+from reconciler.crew import Crew
 from reconciler.haproxy.versions import reuse_needs_idle
 from reconciler.journal import Journal
 from reconciler.metrics import Metrics
@@ -31,6 +33,8 @@ class RecordingReporter:
     def __init__(self) -> None:
         self.passes: list[PassReport] = []
         self.reconnects: list[str] = []
+        self.found: list[tuple[str, str]] = []
+        self.gone: list[str] = []
         self._news = asyncio.Event()
 
     def passed(self, report: PassReport) -> None:
@@ -48,6 +52,16 @@ class RecordingReporter:
         """Remember why."""
         del worker
         self.reconnects.append(why)
+
+    def haproxy_found(self, worker: WorkerStatus, instance: Instance) -> None:
+        """Remember who was found, and in which container."""
+        self.found.append((worker.name, instance.container))
+
+    def haproxy_gone(self, worker: WorkerStatus) -> None:
+        """Remember who has gone."""
+        self.gone.append(worker.name)
+        self._news.set()
+        self._news = asyncio.Event()
 
     def docker_lost(self, reason: str) -> None:
         """Remembered by nobody here."""
@@ -81,6 +95,8 @@ class Loop:
         *proxies: FakeProxy,
         resync_seconds: float = 30.0,
         drain_seconds: float = DRAIN_SECONDS,
+        sources: Sequence[str] = (),
+        found: Sequence[FakeProxy] = (),
     ) -> None:
         self.proxies = proxies
         self.unread = 0
@@ -97,22 +113,32 @@ class Loop:
                 drain_seconds=drain_seconds,
             )
 
-        self.workers = [
-            Worker(
+        def worker(proxy: FakeProxy, *, starting_seconds: float = 0.0) -> Worker:
+            return Worker(
                 proxy,
                 self.claims,
                 rules_for=rules_for,
-                settings=WorkerSettings(resync_seconds=resync_seconds),
+                settings=WorkerSettings(
+                    resync_seconds=resync_seconds, starting_seconds=starting_seconds
+                ),
                 reporter=reporters,
                 unread=lambda: self.unread,
             )
-            for proxy in proxies
-        ]
+
+        def hire(url: str) -> Worker:
+            proxy = self.hired[url] = to_be_found[url]
+            return worker(proxy, starting_seconds=10.0)
+
+        to_be_found = {proxy.name: proxy for proxy in found}
+        self.hired: dict[str, FakeProxy] = {}
+        """The HAProxies that were found, by URL."""
+        self.workers = [worker(proxy) for proxy in proxies]
         self.controller = Controller(
             self.claims,
-            self.workers,
+            Crew(self.workers, reporter=reporters, hire=hire),
             context_for=lambda _: Context(),
             reporter=reporters,
+            instances=Instances(map(source_of, sources)),
         )
         self.metrics.watch(self.controller)
 
@@ -138,9 +164,20 @@ async def looping(
     resync_seconds: float = 30.0,
     drain_seconds: float = DRAIN_SECONDS,
     is_informed: bool = True,
+    sources: Sequence[str] = (),
+    found: Sequence[FakeProxy] = (),
 ) -> AsyncIterator[Loop]:
-    """Run a loop for the length of a block; Docker was read and has these containers."""
-    loop = Loop(*proxies, resync_seconds=resync_seconds, drain_seconds=drain_seconds)
+    """Run a loop for the length of a block; Docker was read and has these containers.
+
+    ``found`` are HAProxies that ``sources`` may find, each by its name.
+    """
+    loop = Loop(
+        *proxies,
+        resync_seconds=resync_seconds,
+        drain_seconds=drain_seconds,
+        sources=sources,
+        found=found,
+    )
     loop.start(*containers)
     task = asyncio.create_task(loop.controller.run())
     try:

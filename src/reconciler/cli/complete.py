@@ -7,6 +7,7 @@ moment only, and whatever cannot be read is left out without a word.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -17,9 +18,7 @@ from reconciler.cli.options import settings_from
 from reconciler.config import Settings
 from reconciler.core.model import Container, Server
 from reconciler.core.plan import slots_of
-from reconciler.discovery.engine import Engine
-from reconciler.errors import ReconcilerError
-from reconciler.haproxy.proxy import RuntimeProxy
+from reconciler.inquiry import read_world
 
 
 QUICK_SECONDS = 1.0
@@ -70,33 +69,15 @@ def _read(ctx: click.Context) -> tuple[list[Container], list[Server]]:
 
 
 async def _quickly(settings: Settings) -> tuple[list[Container], list[Server]]:
-    reading = [_slots(address, settings.slot_prefix) for address in settings.haproxy]
-    containers, slots = await asyncio.gather(
-        _containers(settings.docker), asyncio.gather(*reading)
+    quick = dataclasses.replace(settings, haproxy_timeout_seconds=QUICK_SECONDS)
+    world = await read_world(
+        quick, with_connections=False, docker_timeout_seconds=QUICK_SECONDS
     )
-    return containers, [one for some in slots for one in some]
-
-
-async def _containers(url: str | None) -> list[Container]:
-    engine = Engine(url, timeout_seconds=QUICK_SECONDS)
-    try:
-        return await engine.containers()
-    except ReconcilerError:
-        return []
-    finally:
-        await engine.aclose()
-
-
-async def _slots(address: str, prefix: str) -> list[Server]:
-    proxy = RuntimeProxy(address, timeout_seconds=QUICK_SECONDS)
-    try:
-        observed = await proxy.observe(with_connections=False)
-    except ReconcilerError:
-        return []
-    finally:
-        await proxy.aclose()
-    return [
+    slots = [
         slot
-        for servers in observed.backends.values()
-        for slot in slots_of(servers.values(), prefix)
+        for proxy in world.proxies
+        if proxy.observed is not None
+        for servers in proxy.observed.backends.values()
+        for slot in slots_of(servers.values(), settings.slot_prefix)
     ]
+    return list(world.claims.containers.values()), slots

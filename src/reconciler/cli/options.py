@@ -12,6 +12,7 @@ import click
 
 from reconciler.cli.page import CommonOption, DaemonOption
 from reconciler.config import DEFAULT_HAPROXY, DEFAULT_LISTEN, Settings, read_toml
+from reconciler.core.instances import is_source, source_of
 from reconciler.core.placement import MAX_DRAIN_SECONDS
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
@@ -28,7 +29,7 @@ _MAX_PORT = 65535
 
 
 class HaproxyUrl(click.ParamType[str]):
-    """The address of a runtime socket."""
+    """The address of a runtime socket, or a source of HAProxies."""
 
     name = "url"
 
@@ -37,7 +38,10 @@ class HaproxyUrl(click.ParamType[str]):
     ) -> str:
         """Return the address as written, once it is understood."""
         try:
-            Address.parse(value)
+            if is_source(value):
+                source_of(value)
+            else:
+                Address.parse(value)
         except ConfigError as error:
             self.fail(str(error), param, ctx)
         return value
@@ -180,7 +184,8 @@ _OPTIONS = (
         show_default=True,
         envvar="RECONCILER_HAPROXY",
         help="A HAProxy's runtime socket: unix:///PATH, tcp://HOST:PORT or "
-        "master+unix:///PATH. Repeat for several.",
+        "master+unix:///PATH; or where to find HAProxies that come and go: "
+        "docker://LABEL[=VALUE] or swarm://SERVICE. Repeat for several.",
     ),
     _common(
         "--haproxy-timeout",

@@ -98,7 +98,10 @@ def _is_explicit(container: Container, context: Context) -> bool:
     """
     if context.projects is not None and container.project not in context.projects:
         return False
-    return any(key.startswith(PREFIX) for key in container.labels)
+    return any(
+        key.startswith(PREFIX) and key not in context.instance_labels
+        for key in container.labels
+    )
 
 
 def _claim(

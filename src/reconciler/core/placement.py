@@ -67,6 +67,8 @@ class Context:
     """The networks of the reconciler's own container, empty when it runs in none."""
     default_ports: Mapping[str, int] = field(default_factory=dict)
     """The port of a backend's endpoints where neither label nor image tells one."""
+    instance_labels: frozenset[str] = frozenset()
+    """Labels by which HAProxies are found: they ask for no place in a backend."""
 
 
 class Found(NamedTuple, Generic[T]):

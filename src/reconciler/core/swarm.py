@@ -96,16 +96,17 @@ class SwarmView:
 def container_of(
     task: Task, service: Service, *, node: Node | None, local: Container | None
 ) -> Container | None:
-    """Return the container of a task, None where there is none any more.
+    """Return the container of a task, None where it does not run.
 
     ``local`` is what the task's own engine says of the container, where that engine is asked.
-    A task that is to end keeps its slot, but gets nothing new. One whose node is down cannot
-    be stopped by anybody: it is gone as soon as the swarm has given it up.
+    A task that is to end keeps its slot, but gets nothing new. One whose node is down is out
+    at once: nobody can say any more whether it runs.
     """
     is_down = node is not None and node.is_down
-    if task.phase is Phase.ENDED or (is_down and not task.is_wanted):
-        return None
-    if task.phase is Phase.COMING and not task.is_wanted:
+    runs = task.phase is Phase.RUNNING or (
+        task.phase is Phase.COMING and local is not None and local.is_running
+    )
+    if is_down or not runs:
         return None
     found = Container(
         id=task.key,
@@ -116,7 +117,7 @@ def container_of(
             SERVICE_NAME: service.name,
             TASK_ID: task.id,
         },
-        is_running=task.phase is Phase.RUNNING and not is_down,
+        is_running=True,
         is_stopping=not task.is_wanted,
         networks=task.networks,
         tcp_ports=service.tcp_ports,

@@ -77,9 +77,17 @@ class Engine:
     """One Docker engine. Every method raises DockerUnavailableError when it cannot answer."""
 
     def __init__(
-        self, url: str | None, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self,
+        url: str | None,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        keep: Collection[str] = (),
     ) -> None:
-        """``url`` as in DOCKER_HOST; None takes the environment's, else the usual socket."""
+        """``url`` as in DOCKER_HOST; None takes the environment's, else the usual socket.
+
+        ``keep`` are labels that count beside those that always do.
+        """
+        self._keep = keep
         self._url = url
         self._timeout_seconds = timeout_seconds
         self._pool = ThreadPoolExecutor(DOCKER_THREADS, thread_name_prefix="docker")
@@ -108,7 +116,7 @@ class Engine:
 
         The loop turns between two parts, and the whole answer is never in memory.
         """
-        elements = JsonElements(container_from_list, self._listed)
+        elements = JsonElements(self._from_list, self._listed)
         with _Asking(self, "GET /containers/json"):
             async for part in self._list("/containers/json", elements):
                 yield part
@@ -121,7 +129,7 @@ class Engine:
         """
         filters = _ID_FILTER % "%2C".join(f"%22{quote(id_, safe='')}%22" for id_ in ids)
         with _Asking(self, f"GET /containers/json of {len(ids)} containers"):
-            elements = JsonElements(container_from_list)
+            elements = JsonElements(self._from_list)
             parts = self._list(f"/containers/json?filters={filters}", elements)
             return {one.id: one async for part in parts for one in part}
 
@@ -137,7 +145,10 @@ class Engine:
                     f"docker refused to describe container {quoted(container_id)}: status "
                     f"{answer.status}, {quoted(answer.body.decode(errors='replace'))}"
                 )
-            return container_from_inspect(json.loads(answer.body))
+            return container_from_inspect(json.loads(answer.body), self._keep)
+
+    def _from_list(self, entry: Mapping[str, Any]) -> Container:
+        return container_from_list(entry, self._keep)
 
     async def list_of(self, path: str, elements: JsonElements[T]) -> list[T]:
         """Return what ``elements`` makes of each entry of a list, read some at a time."""

@@ -13,7 +13,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,21 +66,23 @@ def read_as(read: Callable[[Json], T], document: Json) -> T:
         ) from error
 
 
-def container_from_list(entry: Json) -> Container:
+def container_from_list(entry: Json, keep: Collection[str] = ()) -> Container:
     """Return the container of one entry of ``GET /containers/json``.
+
+    ``keep`` are labels that count beside those that always do.
 
     Raises DiscoveryError where the entry has no id, or is not what the API describes: then
     nothing of it can be trusted.
     """
-    return read_as(_from_list, entry)
+    return read_as(lambda document: _from_list(document, keep), entry)
 
 
-def _from_list(entry: Json) -> Container:
+def _from_list(entry: Json, keep: Collection[str]) -> Container:
     state = str(entry.get("State") or "")
     return Container(
         id=_id(entry),
         name=_own_name(entry.get("Names") or ()),
-        labels=kept_labels(entry.get("Labels")),
+        labels=kept_labels(entry.get("Labels"), keep),
         is_running=state in _RUNNING_STATES,
         is_paused=state == "paused",
         # A paused container's status does not show its health: "Up 2 seconds (Paused)".
@@ -92,12 +94,12 @@ def _from_list(entry: Json) -> Container:
     )
 
 
-def container_from_inspect(document: Json) -> Container:
+def container_from_inspect(document: Json, keep: Collection[str] = ()) -> Container:
     """Return the container of ``GET /containers/{id}/json``. Raises DiscoveryError."""
-    return read_as(_from_inspect, document)
+    return read_as(lambda one: _from_inspect(one, keep), document)
 
 
-def _from_inspect(document: Json) -> Container:
+def _from_inspect(document: Json, keep: Collection[str]) -> Container:
     state = document.get("State") or {}
     status = str(state.get("Status") or "")
     settings = document.get("NetworkSettings") or {}
@@ -107,7 +109,7 @@ def _from_inspect(document: Json) -> Container:
     return Container(
         id=_id(document),
         name=str(document.get("Name") or "").removeprefix("/"),
-        labels=kept_labels((document.get("Config") or {}).get("Labels")),
+        labels=kept_labels((document.get("Config") or {}).get("Labels"), keep),
         is_running=status in _RUNNING_STATES,
         is_paused=is_paused,
         health=_health(health),
@@ -188,12 +190,15 @@ _OTHER_LABELS = frozenset(
 of containers."""
 
 
-def kept_labels(labels: Any) -> Mapping[str, str]:  # noqa: ANN401 - it is JSON
-    """Return those labels that mean something here."""
+def kept_labels(
+    labels: Any,  # noqa: ANN401 - it is JSON
+    keep: Collection[str] = (),
+) -> Mapping[str, str]:
+    """Return those labels that mean something here, and those to ``keep``."""
     return {
         sys.intern(str(key)): sys.intern(str(value))
         for key, value in (labels or {}).items()
-        if str(key) in _OTHER_LABELS or str(key).startswith(_PREFIX)
+        if str(key) in _OTHER_LABELS or str(key).startswith(_PREFIX) or str(key) in keep
     }
 
 

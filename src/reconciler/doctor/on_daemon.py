@@ -70,7 +70,7 @@ def _differences(evidence: Evidence, daemon: DaemonReading) -> Iterator[Finding]
             "restart the daemon, so that it is the version that is installed",
             section=DAEMON,
         )
-    ours = set(evidence.settings.haproxy)
+    ours = {one.name for one in evidence.proxies}
     if set(daemon.haproxies) != ours:
         yield found(
             Code.DAEMON_HAPROXIES,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter as PerKind
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from prometheus_client import (
@@ -23,6 +24,7 @@ from prometheus_client import (
 )
 
 from reconciler.controller import Controller
+from reconciler.core.instances import Instance
 from reconciler.core.model import Change
 from reconciler.errors import (
     CommandRejectedError,
@@ -147,19 +149,34 @@ class Metrics:
 
     def _start_at_zero(self, name: str) -> None:
         """Make every series exist from the start, so that rates work from boot."""
-        for result in RESULTS:
-            self._passes.labels(name, result)
-        for cause in FAILURES:
-            self._failures.labels(name, cause)
-        for kind in KINDS:
-            self._changes.labels(name, kind)
-        for result in ("done", "refused"):
-            self._commands.labels(name, result)
-        self._replaced.labels(name)
-        self._converged_at.labels(name)
-        self._pass_seconds.labels(name)
-        self._writing_seconds.labels(name)
-        self._event_seconds.labels(name)
+        for metric, labels in self._series(name):
+            metric.labels(*labels)
+
+    def _end(self, name: str) -> None:
+        """Drop every series of a HAProxy that has gone."""
+        for metric, labels in self._series(name):
+            with suppress(KeyError):
+                metric.remove(*labels)
+
+    def _series(
+        self, name: str
+    ) -> Iterator[tuple[Counter | Gauge | Histogram, tuple[str, ...]]]:
+        """Return each metric of a HAProxy, with the labels of each of its series."""
+        for metric, words in (
+            (self._passes, RESULTS),
+            (self._failures, FAILURES),
+            (self._changes, KINDS),
+            (self._commands, ("done", "refused")),
+        ):
+            yield from ((metric, (name, word)) for word in words)
+        for alone in (
+            self._replaced,
+            self._converged_at,
+            self._pass_seconds,
+            self._writing_seconds,
+            self._event_seconds,
+        ):
+            yield alone, (name,)
 
     def watch(self, controller: Controller) -> None:
         """Read the gauges from this controller from now on."""
@@ -213,6 +230,15 @@ class Metrics:
         del why
         if worker.process is not None:
             self._replaced.labels(worker.name).inc()
+
+    def haproxy_found(self, worker: WorkerStatus, instance: Instance) -> None:
+        """Begin the series of a HAProxy that was found."""
+        del instance
+        self._start_at_zero(worker.name)
+
+    def haproxy_gone(self, worker: WorkerStatus) -> None:
+        """End them: their labels would stay for ever."""
+        self._end(worker.name)
 
     def docker_lost(self, reason: str) -> None:
         """Count a loss; another reason for the same one is no other."""

@@ -14,8 +14,10 @@ def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
     Too few slots do not make us unready (restarting us would mend nothing), but are told.
     """
     workers = controller.workers
-    is_ready = controller.is_informed and all(
-        worker.is_reached and worker.has_converged for worker in workers
+    is_ready = (
+        controller.is_informed
+        and bool(workers)
+        and all(worker.is_reached and worker.has_converged for worker in workers)
     )
     detail = {
         "ready": is_ready,
@@ -30,6 +32,7 @@ def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
             }
             for worker in workers
         ],
+        "problems": controller.problems,
     }
     return is_ready, detail
 

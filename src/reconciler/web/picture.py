@@ -42,7 +42,7 @@ class _Seen(NamedTuple):
 
 
 class Picture:
-    """Four tables. ``rows`` has a key of HAProxy's index, backend and slot: ``0/web/slot1``.
+    """Four tables. ``rows`` has a key of HAProxy's number, backend and slot: ``0/web/slot1``.
 
     Rows are replaced, never changed in place: a shallow copy stays what it was.
     """
@@ -77,19 +77,19 @@ class Picture:
         controller = self._controller
         return {
             "haproxies": {
-                str(index): _without_nulls(
+                str(worker.number): _without_nulls(
                     {
                         "haproxy": worker.name,
                         **haproxy_status(worker),
                         "error": worker.error,
                     }
                 )
-                for index, worker in enumerate(controller.workers)
+                for worker in controller.workers
             },
             "docker": {"docker": _without_nulls(docker_status(controller))},
             "unplaced": {
-                f"{index}/{row['backend']}/{row['container_id']}": _without_nulls(row)
-                for index, worker in enumerate(controller.workers)
+                f"{number}/{row['backend']}/{row['container_id']}": _without_nulls(row)
+                for number, worker in ((one.number, one) for one in controller.workers)
                 for row in (unplaced_row(worker.name, u) for u in worker.all_unplaced())
             },
         }
@@ -97,7 +97,8 @@ class Picture:
     async def _look_at_slots(self) -> Difference:
         found = Difference({}, [])
         there: set[tuple[int, str]] = set()
-        for index, worker in enumerate(self._controller.workers):
+        for worker in self._controller.workers:
+            index = worker.number
             gauge = self._statistics.gauge(worker.name)
             for backend, servers in list(worker.tables.items()):
                 there.add((index, backend))

@@ -128,12 +128,27 @@ class Statistics:
         self.news = asyncio.Event()
         """Set with every reading; whoever waits for it clears it."""
         self._gauges = {proxy.name: Gauge(proxy, self.news) for proxy in proxies}
+        self._closing: set[asyncio.Task[None]] = set()
         self._eyes = 0
         self._lingering: asyncio.Task[None] | None = None
 
     def gauge(self, haproxy: str) -> Gauge | None:
         """Return the gauge of a HAProxy, None where it has none."""
         return self._gauges.get(haproxy)
+
+    def add(self, proxy: Proxy) -> None:
+        """Another HAProxy is there."""
+        gauge = self._gauges[proxy.name] = Gauge(proxy, self.news)
+        if self._eyes or self._lingering is not None:
+            gauge.start()
+
+    def remove(self, haproxy: str) -> None:
+        """A HAProxy has gone."""
+        gauge = self._gauges.pop(haproxy, None)
+        if gauge is not None:
+            closing = asyncio.create_task(gauge.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def hurry(self) -> None:
         """The map has changed: read soon."""

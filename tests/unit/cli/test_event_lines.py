@@ -74,6 +74,8 @@ ENTRIES = [
     ),
     entry("haproxy_lost", reason="cannot open unix:///a"),
     entry("haproxy_replaced", reason="the session ended"),
+    entry("haproxy_found", reason="container lb.1.x, by swarm://lb"),
+    entry("haproxy_gone", reason="its container has gone"),
     entry("docker_lost", haproxy=None, reason="docker cannot be reached"),
 ]
 

@@ -14,20 +14,20 @@ def told(container: Container | None) -> str:
     if container is None:
         return "gone"
     if not container.is_running:
-        return "coming"
+        return "out"
     return "drain" if container.is_stopping else "ready"
 
 
 @pytest.mark.parametrize(
     ("phase", "is_wanted", "is_down", "expected"),
     [
-        (Phase.COMING, True, False, "coming"),
+        (Phase.COMING, True, False, "gone"),
         (Phase.COMING, False, False, "gone"),
         (Phase.RUNNING, True, False, "ready"),
         (Phase.RUNNING, False, False, "drain"),
         (Phase.ENDED, True, False, "gone"),
         (Phase.ENDED, False, False, "gone"),
-        (Phase.RUNNING, True, True, "coming"),
+        (Phase.RUNNING, True, True, "gone"),
         (Phase.RUNNING, False, True, "gone"),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_task_has_its_own_engines_state() -> None:
     found = container_of(one, service(), node=None, local=local(is_stopping=True))
     assert told(found) == "drain"
     ended = container_of(task(), service(), node=None, local=local(is_running=False))
-    assert told(ended) == "coming"
+    assert told(ended) == "out"
 
 
 def test_a_tasks_identity_is_the_services_whoever_tells_of_it() -> None:

@@ -15,6 +15,7 @@ from reconciler.core.claims import ClaimTable
 from reconciler.core.model import Cause, Process, Tenant, Unplaced
 from reconciler.core.placement import Context
 from reconciler.core.plan import Rules
+from reconciler.crew import Crew
 from reconciler.discovery.engine import Engine
 from reconciler.discovery.swarm_api import SwarmApi
 from reconciler.errors import DiscoveryError
@@ -50,9 +51,9 @@ def _controller() -> Controller:
     worker.status.process = process
     worker.status.tables = {"web": {"slot1": free_slot(1)}}
     worker.status.unplaced = {"web": (UNPLACED,)}
-    return Controller(
-        claims, [worker], context_for=lambda _: Context(), reporter=LogReporter()
-    )
+    reporter = LogReporter()
+    crew = Crew([worker], reporter=reporter)
+    return Controller(claims, crew, context_for=lambda _: Context(), reporter=reporter)
 
 
 def exposed_metrics() -> dict[str, set[str]]:

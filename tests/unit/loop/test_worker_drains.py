@@ -221,7 +221,7 @@ async def test_alarms_ring_in_a_storm_of_events() -> None:
         proxy.connections[SLOT1] = 3
         loop.start(stopping(one), at=1.0)
         await until(loop, proxy, AdminState.DRAIN, 0)
-        worker = loop.controller._workers[0]
+        worker = loop.workers[0]
 
         async def storm() -> None:
             while True:

@@ -48,6 +48,8 @@ export const KINDS = {
   haproxy_lost: ["HAProxy lost", "trouble"],
   haproxy_reached: ["HAProxy reached", "trouble"],
   haproxy_replaced: ["HAProxy replaced", "trouble"],
+  haproxy_found: ["HAProxy found", "trouble"],
+  haproxy_gone: ["HAProxy gone", "trouble"],
   docker_lost: ["Docker lost", "trouble"],
   docker_followed: ["Docker followed", "trouble"],
 };

@@ -1,0 +1,107 @@
+"""HAProxies that come and go while the daemon runs: found, filled at once, and let go."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tests.fakes.containers import container
+from tests.fakes.loop import looping
+from tests.fakes.proxy import FakeProxy
+
+from reconciler.core.model import Attachment, Container
+from reconciler.web.health import readiness
+
+
+SOURCE = "docker://edge"
+ONE, TWO = "tcp://10.0.9.1:9999", "tcp://10.0.9.2:9999"
+WEB = container(1)
+
+
+def edge(number: int) -> Container:
+    """Return the container of a HAProxy."""
+    address = Attachment(network="runtime", ipv4=f"10.0.9.{number}")
+    one = container(100 + number, networks=[address])
+    return dataclasses.replace(one, labels={"edge": ""})
+
+
+async def test_a_found_one_is_filled_from_empty_at_once() -> None:
+    """Its first pass sees and fills everything, and it has its place in every view."""
+    proxy = FakeProxy(name=ONE)
+    async with looping(containers=(WEB,), sources=[SOURCE], found=[proxy]) as loop:
+        assert readiness(loop.controller)[0] is False
+        loop.start(edge(1))
+        await loop.reporter.until_passes(1)
+        assert [one.name for one in loop.controller.workers] == [ONE]
+        is_ready, detail = readiness(loop.controller)
+        text = loop.metrics.exposition().decode()
+        kinds = [one.kind for one in loop.journal.entries()]
+
+    assert loop.reporter.found == [(ONE, edge(1).name)]
+    assert (is_ready, detail["problems"]) == (True, [])
+    assert list(proxy.homes()) == [WEB.networks[0].ipv4]
+    assert f'reconciler_haproxy_up{{haproxy="{ONE}"}} 1.0' in text
+    assert "haproxy_found" in kinds
+
+
+async def test_none_at_all_is_told_and_not_ready() -> None:
+    """A source that finds nothing is no reason to end, but nobody may rely on us."""
+    async with looping(sources=[SOURCE]) as loop:
+        await loop.idle()
+        is_ready, detail = readiness(loop.controller)
+
+    assert is_ready is False
+    assert detail["problems"] == [f"no haproxy found by {SOURCE}"]
+
+
+async def test_one_that_has_gone_leaves_nothing_behind() -> None:
+    """No worker, no series, no row; the other is as it was, and nothing was taken out."""
+    proxies = [FakeProxy(name=ONE), FakeProxy(name=TWO)]
+    async with looping(containers=(WEB,), sources=[SOURCE], found=proxies) as loop:
+        loop.start(edge(1), edge(2))
+        await loop.reporter.until_passes(2)
+        numbers = [one.number for one in loop.controller.workers]
+        loop.gone(edge(1))
+        await loop.reporter.until(lambda: loop.reporter.gone == [ONE], "it has gone")
+        assert [one.name for one in loop.controller.workers] == [TWO]
+        text = loop.metrics.exposition().decode()
+        kinds = [one.kind for one in loop.journal.entries()]
+        loop.start(edge(1))
+        await loop.reporter.until_passes(3)
+        back = [one.number for one in loop.controller.workers]
+
+    assert ONE not in text
+    assert TWO in text
+    assert "haproxy_gone" in kinds
+    assert all(proxy.homes() for proxy in proxies)
+    assert numbers == [0, 1]
+    assert back == [1, 2]
+
+
+async def test_one_that_starts_is_tried_in_silence() -> None:
+    """Its socket answers a moment after its container was started: that is no trouble."""
+    proxy = FakeProxy(name=ONE)
+    proxy.is_dead = True
+    async with looping(containers=(WEB,), sources=[SOURCE], found=[proxy]) as loop:
+        loop.start(edge(1))
+        await proxy.until(lambda: len(proxy.observed) >= 3)
+        assert loop.reporter.passes == []
+        proxy.is_dead = False
+        await loop.reporter.until_passes(1)
+
+    assert loop.reporter.passes[0].error is None
+    assert list(proxy.homes()) == [WEB.networks[0].ipv4]
+
+
+async def test_a_container_that_is_replaced_at_its_address_keeps_its_worker() -> None:
+    """It is another process at the same place, and the worker sees that by itself."""
+    proxy = FakeProxy(name=ONE)
+    async with looping(containers=(WEB,), sources=[SOURCE], found=[proxy]) as loop:
+        loop.start(edge(1))
+        await loop.reporter.until_passes(1)
+        successor = dataclasses.replace(edge(1), id="f" * 64)
+        changes = {edge(1).id: None, successor.id: successor}
+        loop.controller.changed(changes, at=1.0, is_resync=False)
+        await loop.idle()
+
+    assert loop.reporter.gone == []
+    assert len(loop.reporter.found) == 1

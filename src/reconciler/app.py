@@ -41,6 +41,7 @@ async def run_daemon(settings: Settings) -> None:
     Raises ConfigError where the daemon cannot start. Afterwards nothing ends it but a
     signal: Docker and HAProxy may come and go.
     """
+    settings.check_tls()
     metrics = Metrics(settings.sockets)
     journal = Journal()
     reporter = Reporters(LogReporter(), metrics, journal)
@@ -121,7 +122,9 @@ async def run_daemon(settings: Settings) -> None:
 
 
 def _proxy(settings: Settings, address: str) -> RuntimeProxy:
-    return RuntimeProxy(address, timeout_seconds=settings.haproxy_timeout_seconds)
+    return RuntimeProxy(
+        address, timeout_seconds=settings.haproxy_timeout_seconds, tls=settings.tls
+    )
 
 
 async def _until_signal(*endless: Coroutine[None, None, None]) -> None:

@@ -14,6 +14,7 @@ from reconciler.core.instances import Source, is_source, source_of
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS
+from reconciler.haproxy.tls import Tls
 
 
 DEFAULT_HAPROXY = "unix:///run/haproxy/admin.sock"
@@ -29,6 +30,12 @@ class Settings:
     master+unix:///PATH; and sources of HAProxies: docker://LABEL or swarm://SERVICE."""
     haproxy_timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     """How long HAProxy may be silent in the middle of an exchange."""
+    haproxy_ca: Path | None = None
+    """Who signed the certificates of HAProxies by tls://; None: whom the system trusts."""
+    haproxy_cert: Path | None = None
+    """Our own certificate for them, with its key."""
+    haproxy_name: str | None = None
+    """The name in their certificates; None: the host in each address."""
     docker: str | None = None
     """The engine, as in DOCKER_HOST; None takes the environment's, else the usual socket."""
     swarm: str = "auto"
@@ -66,6 +73,22 @@ class Settings:
     def sources(self) -> tuple[Source, ...]:
         """Where other HAProxies are found. Raises ConfigError for what is no source."""
         return tuple(source_of(one) for one in self.haproxy if is_source(one))
+
+    @property
+    def tls(self) -> Tls:
+        """What every connection by TLS needs."""
+        return Tls(
+            ca=self.haproxy_ca,
+            certificate=self.haproxy_cert,
+            name=self.haproxy_name or "",
+        )
+
+    def check_tls(self) -> None:
+        """Raise ConfigError where TLS is asked for, and its files cannot be used."""
+        if any(one.is_tls for one in self.sources) or any(
+            one.startswith("tls://") for one in self.sockets
+        ):
+            self.tls.context()
 
     def default_ports(self) -> dict[str, int]:
         """Return the default port by backend. Raises ConfigError: base_cfg is unreadable."""

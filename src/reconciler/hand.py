@@ -29,6 +29,7 @@ from reconciler.core.plan import slot_number
 from reconciler.core.view import Tenants
 from reconciler.errors import HandError, TargetError
 from reconciler.haproxy.proxy import RuntimeProxy
+from reconciler.haproxy.tls import Tls
 from reconciler.inquiry import ProxyWorld, World
 
 
@@ -44,6 +45,7 @@ class Place:
     server: Server
     tenant: Tenant | None
     endpoint: Endpoint | None
+    tls: Tls | None = None
 
     @property
     def ref(self) -> ServerRef:
@@ -166,6 +168,7 @@ def _places_in(world: World, proxy: ProxyWorld) -> Iterable[Place]:
             server=server,
             tenant=tenants.of(server),
             endpoint=endpoints.get(key),
+            tls=world.settings.tls,
         )
 
 
@@ -226,7 +229,7 @@ async def change(place: Place, wanted: AdminState) -> bool:
     Raises HandError where its tenant changed meanwhile, or RuntimeSocketError.
     """
     steps = actions(place, wanted)
-    proxy = RuntimeProxy(place.haproxy)
+    proxy = RuntimeProxy(place.haproxy, tls=place.tls)
     try:
         for error in await proxy.apply(steps):
             if error is not None:
@@ -257,7 +260,9 @@ async def wait(
     ``tell`` is called after every look, of which there is one at least. Raises HandError
     after ``seconds`` (None: never), or where what should be ready has gone.
     """
-    clients = {place.haproxy: RuntimeProxy(place.haproxy) for place in chosen}
+    clients = {
+        place.haproxy: RuntimeProxy(place.haproxy, tls=place.tls) for place in chosen
+    }
     now = asyncio.get_running_loop().time
     deadline = math.inf if seconds is None else now() + seconds
     try:

@@ -126,6 +126,7 @@ class Lookout:
         docker_timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         """Raises ConfigError for wrong settings. Nothing is opened yet."""
+        settings.check_tls()
         self._settings = settings
         self._instances = Instances(settings.sources)
         self._proxies = {one: self._proxy(one) for one in settings.sockets}
@@ -174,7 +175,7 @@ class Lookout:
 
     def _proxy(self, address: str) -> RuntimeProxy:
         timeout = self._settings.haproxy_timeout_seconds
-        return RuntimeProxy(address, timeout_seconds=timeout)
+        return RuntimeProxy(address, timeout_seconds=timeout, tls=self._settings.tls)
 
     async def _found(self, *, with_connections: bool) -> list[ProxyWorld]:
         """Read the HAProxies that are found by what was just read of Docker."""

@@ -102,6 +102,9 @@ def _port(text: str) -> int | None:
 KEYS: Mapping[str, str] = {
     "haproxy": "haproxy",
     "haproxy-timeout": "haproxy_timeout_seconds",
+    "haproxy-ca": "haproxy_ca",
+    "haproxy-cert": "haproxy_cert",
+    "haproxy-name": "haproxy_name",
     "docker": "docker",
     "swarm": "swarm",
     "project": "projects",
@@ -183,8 +186,8 @@ _OPTIONS = (
         default=(DEFAULT_HAPROXY,),
         show_default=True,
         envvar="RECONCILER_HAPROXY",
-        help="A HAProxy's runtime socket: unix:///PATH, tcp://HOST:PORT or "
-        "master+unix:///PATH; or where to find HAProxies that come and go: "
+        help="A HAProxy's runtime socket: unix:///PATH, tcp://HOST:PORT, "
+        "tls://HOST:PORT or master+unix:///PATH; or where to find HAProxies that come and go: "
         "docker://LABEL[=VALUE] or swarm://SERVICE. Repeat for several.",
     ),
     _common(
@@ -196,6 +199,26 @@ _OPTIONS = (
         envvar="RECONCILER_HAPROXY_TIMEOUT",
         metavar="SECONDS",
         help="How long HAProxy may be silent in the middle of an exchange.",
+    ),
+    _common(
+        "--haproxy-ca",
+        type=click.Path(path_type=Path),
+        envvar="RECONCILER_HAPROXY_CA",
+        help="Who signed the certificates of HAProxies by tls://: a PEM file.  [default: "
+        "whom the system trusts]",
+    ),
+    _common(
+        "--haproxy-cert",
+        type=click.Path(path_type=Path),
+        envvar="RECONCILER_HAPROXY_CERT",
+        help="Our own certificate for HAProxies by tls://, with its key, in one PEM file.",
+    ),
+    _common(
+        "--haproxy-name",
+        envvar="RECONCILER_HAPROXY_NAME",
+        metavar="NAME",
+        help="The name in the certificates of HAProxies by tls://.  [default: the host in "
+        "each address]",
     ),
     _common(
         "--docker",

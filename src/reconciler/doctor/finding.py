@@ -101,6 +101,7 @@ class Code(enum.Enum):
     HASH_BY_SLOT = "hash-by-slot", _NOTE
     HTTP_REUSE_ALWAYS = "http-reuse-always", _NOTE
     STATS_SOCKET_LEVEL = "stats-socket-level", _WARN
+    STATS_SOCKET_TLS = "stats-socket-tls", _FAIL
     STATS_SOCKET_MODE = "stats-socket-mode", _WARN
     STATS_SOCKET_TCP = "stats-socket-tcp", _WARN
     STATS_MAXCONN = "stats-maxconn", _WARN

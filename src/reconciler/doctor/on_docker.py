@@ -69,7 +69,8 @@ def of_docker(evidence: Evidence) -> Iterator[Finding]:
     error = evidence.world.engine_error
     if isinstance(error, SwarmError):
         yield from _answers(evidence)
-        yield _swarm_error(error)
+        if "/info" not in docker.refusals:
+            yield _swarm_error(error)
     elif "/version" in docker.refusals or error is not None:
         yield from _no_answer(evidence)
     else:

@@ -39,6 +39,7 @@ def of_global(lines: Iterable[Line]) -> Iterator[tuple[int, Pitfall]]:
     for line in sockets:
         yield from _mode(line)
         yield from _tcp(line)
+        yield from _tls(line)
     yield from _limits(lines)
 
 
@@ -97,6 +98,21 @@ def _tcp(line: Line) -> Iterator[tuple[int, Pitfall]]:
                 "change HAProxy",
                 f"write `stats socket ipv4@127.0.0.1:{place['port']}` or the path of a unix "
                 "socket; between containers, a network that is theirs alone",
+            ),
+        )
+
+
+def _tls(line: Line) -> Iterator[tuple[int, Pitfall]]:
+    """HAProxy 2.6 to 3.0 read the word, and answer everybody in plain text all the same."""
+    if "ssl" in line.words[3:]:
+        yield (
+            line.number,
+            Pitfall(
+                Code.STATS_SOCKET_TLS,
+                f"HAProxy ignores `ssl` on a `stats socket` line: {line.words[2]} speaks plain "
+                "text, and asks nobody for a certificate",
+                "bind a frontend with `ssl … verify required` that leads to the unix socket: "
+                "see compose/swarm/runtime-tls.cfg",
             ),
         )
 

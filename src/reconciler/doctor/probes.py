@@ -27,6 +27,7 @@ from reconciler.doctor.evidence import (
 from reconciler.errors import DiscoveryError, NoSuchServerError, RuntimeSocketError
 from reconciler.haproxy.address import Address
 from reconciler.haproxy.client import RuntimeClient
+from reconciler.haproxy.tls import Tls
 from reconciler.inquiry import ProxyWorld
 
 
@@ -157,13 +158,15 @@ def _why(error: DiscoveryError) -> str:
     return str(getattr(cause, "explanation", None) or cause or error)
 
 
-async def read_proxy(world: ProxyWorld, *, timeout_seconds: float) -> ProxyReading:
+async def read_proxy(
+    world: ProxyWorld, tls: Tls, *, timeout_seconds: float
+) -> ProxyReading:
     """Ask one HAProxy what only ``check`` wants to know."""
     path = Address.parse(world.name).path
     seen = await asyncio.to_thread(socket_file, path) if path else None
     if world.observed is None:
         return ProxyReading(world=world, socket=seen)
-    client = RuntimeClient(world.name, timeout_seconds=timeout_seconds)
+    client = RuntimeClient(world.name, timeout_seconds=timeout_seconds, tls=tls)
     try:
         return ProxyReading(
             world=world,

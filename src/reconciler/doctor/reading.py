@@ -37,7 +37,10 @@ async def read_evidence(settings: Settings, *, patience_seconds: float) -> Evide
     docker, proxies = await asyncio.gather(
         read_docker(settings, waiting, timeout_seconds=patience_seconds),
         asyncio.gather(
-            *(read_proxy(one, timeout_seconds=patience) for one in world.proxies)
+            *(
+                read_proxy(one, settings.tls, timeout_seconds=patience)
+                for one in world.proxies
+            )
         ),
     )
     own_id = own_container_id()

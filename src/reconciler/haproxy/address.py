@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigError, quoted
+from reconciler.haproxy.tls import Tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,15 @@ class Address:
     host: str = ""
     port: int = 0
     via_master: bool = False
+    tls: Tls | None = None
+    """How to make sure of each other; None: there is nothing between us and the wire."""
 
     @classmethod
-    def parse(cls, text: str) -> Address:
-        """Return ``unix:///path``, ``tcp://host:port`` or ``master+unix:///path`` as parts.
+    def parse(cls, text: str, tls: Tls | None = None) -> Address:
+        """Return ``unix:///path``, ``tcp://host:port``, ``tls://host:port`` or
+        ``master+unix:///path`` as parts.
 
-        Raises ConfigError for anything else.
+        ``tls`` is used where the address asks for it. Raises ConfigError for anything else.
         """
         try:
             url = urlsplit(text)
@@ -37,11 +41,14 @@ class Address:
             return cls(text, path=url.path, via_master=via_master)
         if scheme == "tcp" and host and port and url.path in ("", "/"):
             return cls(text, host=host, port=port, via_master=via_master)
+        is_plain = not via_master and url.path in ("", "/")
+        if scheme == "tls" and host and port and is_plain:
+            return cls(text, host=host, port=port, tls=tls or Tls())
         raise _bad_address(text)
 
 
 def _bad_address(text: str) -> ConfigError:
     return ConfigError(
         f"{quoted(text)} is no address of a haproxy runtime socket: unix:///path, "
-        "tcp://host:port and master+unix:///path are"
+        "tcp://host:port, tls://host:port and master+unix:///path are"
     )

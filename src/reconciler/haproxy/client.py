@@ -24,6 +24,7 @@ from reconciler.haproxy.address import Address
 from reconciler.haproxy.connection import PromptSession, one_shot
 from reconciler.haproxy.protocol import MAX_REPLY_BYTES
 from reconciler.haproxy.replies import Reply
+from reconciler.haproxy.tls import Tls
 
 
 _asked = logging.getLogger("reconciler.asked")
@@ -36,8 +37,8 @@ busy process with hundreds of thousands of servers may need seconds."""
 class RuntimeClient:
     """A HAProxy runtime socket, for this program or another.
 
-    ``address`` is ``unix:///path``, ``tcp://host:port`` or ``master+unix:///path`` (through
-    the master process, to its newest worker). Safe to share between tasks of one event
+    ``address`` is ``unix:///path``, ``tcp://host:port``, ``tls://host:port`` or
+    ``master+unix:///path`` (through the master process, to its newest worker). Safe to share between tasks of one event
     loop: batches wait for each other. Cancelling a batch drops the session.
     """
 
@@ -47,9 +48,13 @@ class RuntimeClient:
         *,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         max_reply_bytes: int = MAX_REPLY_BYTES,
+        tls: Tls | None = None,
     ) -> None:
-        """Raises ConfigError if the address is none. Nothing is opened yet."""
-        self._address = Address.parse(address)
+        """Raises ConfigError if the address is none. Nothing is opened yet.
+
+        ``tls`` is for an address by ``tls://``.
+        """
+        self._address = Address.parse(address, tls)
         self._timeout_seconds = timeout_seconds
         self._max_reply_bytes = max_reply_bytes
         self._lock = asyncio.Lock()

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from reconciler.errors import (
+    ConfigError,
     ConnectError,
     RemoteProtocolError,
     ReplyTimeoutError,
@@ -19,6 +21,7 @@ from reconciler.errors import (
 )
 from reconciler.haproxy.address import Address
 from reconciler.haproxy.protocol import OneShotReply, Session
+from reconciler.haproxy.tls import told
 
 
 _LONGEST_BATCH = 10
@@ -68,6 +71,9 @@ class Connection(asyncio.Protocol):
         self._news.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.failure is None and isinstance(exc, ssl.SSLError):
+            # TLS 1.3 tells of a certificate that it does not like after the handshake.
+            self.failure = ConnectError(f"the session has ended: {told(exc)}")
         if self.failure is None:
             try:
                 self._on_end()
@@ -128,9 +134,18 @@ async def connect(
             if address.path:
                 await loop.create_unix_connection(lambda: connection, address.path)
                 return
+            tls = address.tls
             transport, _ = await loop.create_connection(
-                lambda: connection, address.host, address.port
+                lambda: connection,
+                address.host,
+                address.port,
+                ssl=None if tls is None else tls.context(),
+                server_hostname=None if tls is None else tls.name or address.host,
             )
+    except ConfigError as error:
+        raise ConnectError(f"cannot open {address.text}: {error}") from error
+    except ssl.SSLError as error:
+        raise ConnectError(f"cannot open {address.text}: {told(error)}") from error
     except TimeoutError as error:
         raise ConnectError(
             f"cannot open {address.text}: no connection within {timeout_seconds:g} s"

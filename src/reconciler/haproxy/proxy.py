@@ -35,6 +35,7 @@ from reconciler.haproxy import commands, replies, single
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS, RuntimeClient
 from reconciler.haproxy.readback import LOOKED_AT, LOOKED_AT_OF, Numbers, ReadBack
 from reconciler.haproxy.replies import Reply
+from reconciler.haproxy.tls import Tls
 from reconciler.haproxy.versions import applies_address_later, reuse_needs_idle
 
 
@@ -52,10 +53,14 @@ class RuntimeProxy:
     """A HAProxy behind a runtime socket. Implements :class:`reconciler.ports.Proxy`."""
 
     def __init__(
-        self, address: str, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self,
+        address: str,
+        *,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        tls: Tls | None = None,
     ) -> None:
         """Raises ConfigError if the address is none. Nothing is opened yet."""
-        self._client = RuntimeClient(address, timeout_seconds=timeout_seconds)
+        self._client = RuntimeClient(address, timeout_seconds=timeout_seconds, tls=tls)
         self._process: Process | None = None
         self._numbers = Numbers()
         self._is_unsettled = False

@@ -280,6 +280,11 @@ FILE_ONLY = {
         f"{SOCKET}\n    stats socket ipv4@*:9999 level admin",
         "write `stats socket ipv4@127.0.0.1:9999`",
     ),
+    Code.STATS_SOCKET_TLS: (
+        SOCKET,
+        f"{SOCKET}\n    stats socket ipv4@127.0.0.1:9999 level admin ssl crt a.pem",
+        "bind a frontend with `ssl … verify required`",
+    ),
     Code.BACKEND_TWICE: (
         "frontend sorry-wait",
         "backend web from http\n    server a 127.0.0.1:1\n\nfrontend sorry-wait",

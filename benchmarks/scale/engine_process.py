@@ -158,6 +158,24 @@ class Orders:
         """Return the ids of everybody that runs."""
         return {"ids": [one.id for one in self._alive]}
 
+    async def next_address(self) -> dict[str, Any]:
+        """Return an address that nobody has been given."""
+        return {"address": self._engine.next_address()}
+
+    async def run_beside(
+        self, name: str, address: str, labels: dict[str, str]
+    ) -> dict[str, Any]:
+        """Run a container that is none of those that count, nor among those that are alive."""
+        began = time.time_ns()
+        self._engine.run(name, labels=labels, address=address)
+        return {"began_ns": began}
+
+    async def end_beside(self, name: str) -> dict[str, Any]:
+        """Let one of these end, and remove it."""
+        self._engine.die(name)
+        self._engine.remove(name)
+        return {}
+
     async def stop_one(self) -> dict[str, Any]:
         """Let the container that has run longest end; it stays, to be started again."""
         self._engine.stop(self._alive[0])

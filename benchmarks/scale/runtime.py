@@ -20,12 +20,17 @@ PLACEHOLDERS = "127.255.255."
 
 
 class Runtime:
-    """A blocking prompt session."""
+    """A blocking prompt session, on a unix socket or on an address and its port."""
 
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
+    def __init__(self, place: Path | tuple[str, int]) -> None:
+        is_unix = isinstance(place, Path)
+        self._socket = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
         self._socket.settimeout(60.0)
-        self._socket.connect(str(path))
+        try:
+            self._socket.connect(str(place) if is_unix else place)
+        except OSError:
+            self._socket.close()
+            raise
         self.ask("prompt")
 
     def ask(self, *lines: str) -> list[str]:

@@ -1,0 +1,73 @@
+"""A HAProxy at an address of its own, as in a container, and eyes that see it come."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from scale.rig import RigError, config
+from scale.runtime import Runtime, wrong_slots
+from tests.support.haproxy_process import HaproxyProcess, haproxy_process
+
+
+PORT = 9999
+BACKEND = "web"
+RIGHT_SECONDS = 30.0
+_KNOCK_SECONDS = 0.0005
+_LOOK_SECONDS = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """When one was seen, in Unix seconds."""
+
+    answered: float
+    """Its runtime socket, for the first time."""
+    right: float
+    """All of its slots."""
+
+
+@contextmanager
+def running_edge(version: str, address: str, slots: int) -> Iterator[HaproxyProcess]:
+    """Run a HAProxy for the length of a block, with a runtime socket at its address."""
+    text = config({BACKEND: slots}).replace(
+        "\nglobal\n",
+        f"\nglobal\n    stats socket ipv4@{address}:{PORT} level admin\n",
+    )
+    with haproxy_process(version, config=text) as process:
+        yield process
+
+
+def seen(address: str, alive: Sequence[str]) -> Sighting:
+    """Wait until it answers, and then until its slots are right: blocks.
+
+    No code of ours is asked: a bare connection, and lines of the runtime API. Raises RigError.
+    """
+    deadline = time.monotonic() + RIGHT_SECONDS
+    while not _answers(address):
+        if time.monotonic() > deadline:
+            raise RigError(f"{address} does not answer")
+        time.sleep(_KNOCK_SECONDS)
+    answered = time.time()
+    runtime = Runtime((address, PORT))
+    try:
+        while wrong := wrong_slots(runtime.table(BACKEND), alive):
+            if time.monotonic() > deadline:
+                raise RigError(f"{address} is not filled: {wrong[:3]}")
+            time.sleep(_LOOK_SECONDS)
+        return Sighting(answered=answered, right=time.time())
+    finally:
+        runtime.close()
+
+
+def _answers(address: str) -> bool:
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.settimeout(1.0)
+        one.connect((address, PORT))
+        one.sendall(b"show info\n")
+        return bool(one.recv(1))
+    return False

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge import BACKEND, RIGHT_SECONDS, Sighting, running_edge, seen
+from eyes import BACKEND, RIGHT_SECONDS, Sighting, seen
 from scale.rig import (
     Daemon,
     Engine,
@@ -21,6 +21,7 @@ from scale.rig import (
     temporary_folder,
 )
 from scale.runtime import Runtime, empty, raw_seconds
+from tests.support.edge import haproxy_at
 
 
 SPARE = 16
@@ -91,7 +92,8 @@ async def _with_daemon(folder: Path, engine: Engine, found: Found) -> None:
         for _ in range(1 + plan.newcomers)
     ]
     alive = (await engine.order("alive"))["addresses"]
-    with running_edge(plan.version, first, plan.endpoints + SPARE):
+    slots = plan.endpoints + SPARE
+    with haproxy_at(first, slots=slots, version=plan.version):
         labels = {LABEL: ""}
         await engine.order("run_beside", name="edge-0", address=first, labels=labels)
         async with running_daemon(folder, engine, [f"docker://{LABEL}"]) as daemon:
@@ -118,7 +120,7 @@ async def _round(
     with ExitStack() as stack:
 
         def start(address: str) -> None:
-            stack.enter_context(running_edge(plan.version, address, slots))
+            stack.enter_context(haproxy_at(address, slots=slots, version=plan.version))
 
         async def come(number: int, address: str) -> tuple[float, Sighting]:
             watching = asyncio.create_task(asyncio.to_thread(seen, address, alive))
@@ -149,4 +151,3 @@ async def _round(
             await asyncio.sleep(_LOOK_SECONDS)
         found.gone_ms.append(1000 * (now() - began))
     await asyncio.sleep(_PAUSE_SECONDS)
-

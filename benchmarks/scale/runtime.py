@@ -23,11 +23,12 @@ class Runtime:
     """A blocking prompt session, on a unix socket or on an address and its port."""
 
     def __init__(self, place: Path | tuple[str, int]) -> None:
-        is_unix = isinstance(place, Path)
-        self._socket = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
+        where = str(place) if isinstance(place, Path) else place
+        family = socket.AF_UNIX if isinstance(place, Path) else socket.AF_INET
+        self._socket = socket.socket(family)
         self._socket.settimeout(60.0)
         try:
-            self._socket.connect(str(place) if is_unix else place)
+            self._socket.connect(where)
         except OSError:
             self._socket.close()
             raise

@@ -66,8 +66,8 @@ class Controller:
 
     @property
     def problems(self) -> list[str]:
-        """Why a HAProxy that should be found is not, in words."""
-        return self._instances.problems if self.is_informed else []
+        """Why a HAProxy that should be found is not, in words that name no container."""
+        return self._instances.nameless_problems if self.is_informed else []
 
     def changed(
         self,

@@ -53,10 +53,14 @@ class Crew:
         for name in self._workers.keys() - self._fixed - found.keys():
             self._let_go(name)
         for name, instance in found.items():
-            if name not in self._workers and self._hire is not None:
+            if name in self._fixed or self._hire is None:
+                continue
+            worker = self._workers.get(name)
+            if worker is None:
                 worker = self._hire(name)
                 self._reporter.haproxy_found(worker.status, instance)
                 self._add(worker)
+            worker.status.is_leaving = instance.is_leaving
 
     async def run(self) -> NoReturn:
         """Run all workers, and those that come. Ends only by cancellation."""

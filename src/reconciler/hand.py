@@ -98,7 +98,10 @@ def places(world: World, target: str) -> list[Place]:
 
 
 def _require_a_reading(world: World) -> None:
-    """Raise the first HAProxy's own error where none could be read."""
+    """Raise the first HAProxy's own error where none could be read, or why none was found."""
+    if not world.proxies and world.problems:
+        why = "" if world.engine_error is None else f" ({world.engine_error})"
+        raise TargetError(f"{'; '.join(world.problems)}{why}")
     errors = [proxy.error for proxy in world.proxies if proxy.observed is None]
     if errors and errors[0] is not None and len(errors) == len(world.proxies):
         raise errors[0]

@@ -170,7 +170,16 @@ class Lookout:
             now=asyncio.get_running_loop().time(),
             engine_error=engine_error,
             role=role,
-            problems=tuple(self._instances.problems) if engine_error is None else (),
+            problems=self._problems(engine_error),
+        )
+
+    def _problems(self, engine_error: DiscoveryError | None) -> tuple[str, ...]:
+        """Return why a HAProxy that should be found is not, in words."""
+        if engine_error is None:
+            return tuple(self._instances.problems)
+        return tuple(
+            f"haproxies by {one.text} are not known while docker cannot be read"
+            for one in self._settings.sources
         )
 
     def _proxy(self, address: str) -> RuntimeProxy:
@@ -178,18 +187,25 @@ class Lookout:
         return RuntimeProxy(address, timeout_seconds=timeout, tls=self._settings.tls)
 
     async def _found(self, *, with_connections: bool) -> list[ProxyWorld]:
-        """Read the HAProxies that are found by what was just read of Docker."""
-        names = self._instances.found.keys() - set(self._settings.sockets)
+        """Read the HAProxies that are found by what was just read of Docker.
+
+        One that is about to end, and does not answer any more, is as good as gone.
+        """
+        found = self._instances.found
+        names = found.keys() - set(self._settings.sockets)
         for name in self._proxies.keys() - names - set(self._settings.sockets):
             await self._proxies.pop(name).aclose()
         for name in names - self._proxies.keys():
             self._proxies[name] = self._proxy(name)
-        return await asyncio.gather(
+        worlds = await asyncio.gather(
             *(
                 _observed(self._proxies[name], with_connections=with_connections)
                 for name in sorted(names)
             )
         )
+        return [
+            one for one in worlds if one.error is None or not found[one.name].is_leaving
+        ]
 
     def _learn(self, containers: list[Container]) -> None:
         """Take in what runs now; what is as it was costs nothing."""

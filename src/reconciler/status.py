@@ -29,6 +29,8 @@ class WorkerStatus:
     number: int = 0
     """Which of the daemon's HAProxies it is. No other ever gets the number of one that left."""
     slot_prefix: str = "slot"
+    is_leaving: bool = False
+    """Its container is about to end: that it does not answer any more is no trouble."""
     is_reached: bool = False
     has_converged: bool = False
     error: str | None = None

@@ -252,7 +252,7 @@ class Worker:
             upkeep.must_observe = "the last pass failed"
             self._date(event_at)  # the event is still to be answered
             self._note_failure(error)
-            if not self._is_starting:
+            if not (self._is_starting or self.status.is_leaving):
                 self._note_report(reason, error, loop.time() - started, event_at)
 
     def _note_report(

@@ -7,13 +7,14 @@ there are at a moment follows from the containers of that moment alone.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from reconciler.core.model import SERVICE_NAME, Container
-from reconciler.core.placement import Context, Refused, address_of
+from reconciler.core.placement import Context, Found, Refused, address_of, address_on
 from reconciler.errors import ConfigError, quoted
 
 
@@ -56,6 +57,8 @@ class Instance(NamedTuple):
     container: str
     container_id: str
     source: str
+    is_leaving: bool = False
+    """Its container is about to end. Until then it may have sessions, so its slots count."""
 
 
 class Problem(NamedTuple):
@@ -131,15 +134,14 @@ def instance_of(
 ) -> Instance | Problem | None:
     """Return the HAProxy that a source finds in a container, None where it means another.
 
-    One that is about to stop is none any more: it takes no new sessions of ours either.
+    One that is about to end still is one: it has sessions, and in a Swarm it takes new ones
+    for seconds yet. So it goes when its container has ended, and no sooner.
     """
     if not _is_meant(source, container):
         return None
-    if not container.is_running or container.is_paused or container.is_stopping:
+    if not container.is_running or container.is_paused:
         return None
-    if source.network is not None:
-        context = replace(context, network=source.network)
-    address = address_of(container, context)
+    address = _address(source, container, context)
     if isinstance(address, Refused):
         return Problem(container.name, source.text, address.reason)
     port = source.port
@@ -147,8 +149,26 @@ def instance_of(
         port = _port(container.labels[source.name])
     host = f"[{address.value}]" if ":" in address.value else address.value
     scheme = "tls" if source.is_tls else "tcp"
-    url = f"{scheme}://{host}:{port or DEFAULT_PORT}"
-    return Instance(url, container.name, container.id, source.text)
+    return Instance(
+        url=f"{scheme}://{host}:{port or DEFAULT_PORT}",
+        container=container.name,
+        container_id=container.id,
+        source=source.text,
+        is_leaving=container.is_stopping,
+    )
+
+
+def _address(
+    source: Source, container: Container, context: Context
+) -> Found[str] | Refused:
+    """Return where it is: on the source's network, whatever labels say; else as an endpoint."""
+    if source.network is None:
+        return address_of(container, context)
+    found = address_on(container, source.network)
+    if isinstance(found, Refused):
+        mend = f"attach it, or correct network= in {source.text}"
+        return found._replace(mend=mend)
+    return found
 
 
 def _is_meant(source: Source, container: Container) -> bool:
@@ -165,8 +185,8 @@ class Instances:
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = tuple(sources)
         self._context: Context | None = None
-        self._found: dict[str, Instance | Problem] = {}
-        """By container."""
+        self._found: dict[str, tuple[Instance | Problem, ...]] = {}
+        """What each source finds in a container that any of them means."""
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -175,28 +195,60 @@ class Instances:
 
     @property
     def found(self) -> dict[str, Instance]:
-        """Return what was found, by URL, each once; of several the first container's."""
+        """Return what was found, by URL, each once.
+
+        Of several at one URL it is one that stays, of these the first container's.
+        """
         by_url: dict[str, Instance] = {}
-        for _, one in sorted(self._found.items()):
-            if isinstance(one, Instance):
-                by_url.setdefault(one.url, one)
+        for _, some in sorted(self._found.items()):
+            for one in some:
+                if isinstance(one, Instance):
+                    known = by_url.setdefault(one.url, one)
+                    if known.is_leaving and not one.is_leaving:
+                        by_url[one.url] = one
         return by_url
 
     @property
     def problems(self) -> list[str]:
         """Return what is wrong, in words: with containers, and with sources that find nothing."""
-        told = [
-            f"container {one.container} is meant by {one.source}, but {one.reason}"
-            for one in self._found.values()
+        return [
+            *(
+                f"container {one.container} is meant by {one.source}, but {one.reason}"
+                for one in self._without_address()
+            ),
+            *self._in_vain(),
+        ]
+
+    @property
+    def nameless_problems(self) -> list[str]:
+        """Return the same without the name of any container."""
+        counts = Counter(one.source for one in self._without_address())
+        return [
+            *(
+                f"no address is known of {_counted(number)} meant by {source}"
+                for source, number in counts.items()
+            ),
+            *self._in_vain(),
+        ]
+
+    def _without_address(self) -> list[Problem]:
+        """Return who is meant, and is found by nothing."""
+        return [
+            one
+            for some in self._found.values()
+            if not any(isinstance(one, Instance) for one in some)
+            for one in some
             if isinstance(one, Problem)
         ]
-        busy = {one.source for one in self._found.values()}
-        told += [
+
+    def _in_vain(self) -> list[str]:
+        """Return which sources mean nobody that is there, in words."""
+        busy = {one.source for some in self._found.values() for one in some}
+        return [
             f"no haproxy found by {one.text}"
             for one in self._sources
             if one.text not in busy
         ]
-        return told
 
     def update(
         self,
@@ -218,8 +270,11 @@ class Instances:
             self._found.pop(key, None)
             if container is None:
                 continue
-            for source in self._sources:
-                if (one := instance_of(source, container, context)) is not None:
-                    self._found[key] = one
-                    break
+            looked = (instance_of(one, container, context) for one in self._sources)
+            if some := tuple(one for one in looked if one is not None):
+                self._found[key] = some
         return before != self._found
+
+
+def _counted(number: int) -> str:
+    return "1 container" if number == 1 else f"{number} containers"

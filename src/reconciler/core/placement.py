@@ -176,7 +176,7 @@ def address_of(container: Container, context: Context) -> Found[str] | Refused:
         return _address_from_label(text)
     wanted = container.labels.get(NETWORK, context.network)
     if wanted is not None:
-        return _address_on(container, wanted)
+        return address_on(container, wanted)
     shared = [a for a in container.networks if a.network in context.shared_networks]
     if len(shared) == 1:
         return _address_in(shared[0], "the only network it shares with the reconciler")
@@ -196,7 +196,8 @@ def _address_from_label(text: str) -> Found[str] | Refused:
     return Found(address, f"label {ADDRESS}")
 
 
-def _address_on(container: Container, wanted: str) -> Found[str] | Refused:
+def address_on(container: Container, wanted: str) -> Found[str] | Refused:
+    """Return the address of a container on one network, by its name or its short one."""
     for attachment in container.networks:
         if is_attached_as(attachment, container, wanted):
             return _address_in(attachment, "the network asked for")

@@ -10,7 +10,7 @@ from reconciler.doctor.on_config import of_base_cfg
 from reconciler.doctor.on_containers import of_containers
 from reconciler.doctor.on_daemon import of_daemon
 from reconciler.doctor.on_docker import of_docker, of_settings
-from reconciler.doctor.on_haproxy import of_proxy
+from reconciler.doctor.on_haproxy import of_proxy, of_sources
 from reconciler.doctor.on_slots import of_backends
 
 
@@ -23,6 +23,7 @@ def _of_proxies(evidence: Evidence) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     of_settings,
     of_docker,
+    of_sources,
     _of_proxies,
     of_base_cfg,
     of_containers,

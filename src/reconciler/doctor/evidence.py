@@ -92,6 +92,8 @@ class DaemonReading:
     is_ready: bool = False
     troubles: tuple[str, ...] = ()
     haproxies: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
+    """Those of them that are about to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

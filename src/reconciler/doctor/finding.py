@@ -47,6 +47,7 @@ class Code(enum.Enum):
     HAPROXY = "haproxy", _OK
     HAPROXY_LEVEL = "haproxy-level", _OK
     HAPROXY_SLOTS = "haproxy-slots", _OK
+    HAPROXY_NOT_FOUND = "haproxy-not-found", _FAIL
     HAPROXY_ABSENT = "haproxy-absent", _FAIL
     HAPROXY_DOWN = "haproxy-down", _FAIL
     HAPROXY_PERMISSION = "haproxy-permission", _FAIL

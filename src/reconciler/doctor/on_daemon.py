@@ -71,12 +71,12 @@ def _differences(evidence: Evidence, daemon: DaemonReading) -> Iterator[Finding]
             section=DAEMON,
         )
     ours = {one.name for one in evidence.proxies}
-    if set(daemon.haproxies) != ours:
+    if (ours ^ set(daemon.haproxies)) - set(daemon.leaving):
         yield found(
             Code.DAEMON_HAPROXIES,
             daemon.place,
             f"the daemon keeps {', '.join(sorted(daemon.haproxies)) or 'no HAProxy'}, and "
-            f"check looked at {', '.join(sorted(ours))}",
+            f"check looked at {', '.join(sorted(ours)) or 'none'}",
             "give both the same --haproxy",
             section=DAEMON,
         )

@@ -23,6 +23,7 @@ _OLDEST = (2, 6, 0)
 _OTHERS_MAY_WRITE = 0o002
 _GROUP_MAY_WRITE = 0o020
 _STATS_SOCKET = "`stats socket PATH mode 660 level admin`"
+FOUND = "haproxies found"
 _SHARE = (
     f"start HAProxy with {_STATS_SOCKET} in its `global` section, and share the socket's "
     "folder with it through a volume; or correct --haproxy"
@@ -35,6 +36,17 @@ _UNOPENED = {
     errno.ENOENT: (Code.HAPROXY_ABSENT, _SHARE),
     errno.ECONNREFUSED: (Code.HAPROXY_DOWN, _START),
 }
+
+
+def of_sources(evidence: Evidence) -> Iterator[Finding]:
+    """Say which HAProxies that should be found are not, and why."""
+    mend = (
+        "start HAProxy with that label, or as that service; or correct --haproxy"
+        if evidence.knows_docker
+        else "make docker readable: HAProxies are found among its containers"
+    )
+    for problem in evidence.world.problems:
+        yield found(Code.HAPROXY_NOT_FOUND, "--haproxy", problem, mend, section=FOUND)
 
 
 def section_of(proxy: ProxyReading) -> str:

@@ -221,8 +221,9 @@ def _daemon(place: str, detail: dict[str, Any], version: str) -> DaemonReading:
     troubles += [
         f"{one['haproxy']}: {one['error'] or 'not converged'}"
         for one in detail["haproxy"]
-        if one["error"] or not one["converged"]
+        if (one["error"] or not one["converged"]) and not one.get("leaving")
     ]
+    troubles += detail.get("problems", [])
     return DaemonReading(
         place=place,
         is_there=True,
@@ -230,4 +231,7 @@ def _daemon(place: str, detail: dict[str, Any], version: str) -> DaemonReading:
         is_ready=bool(detail["ready"]),
         troubles=tuple(troubles),
         haproxies=tuple(one["haproxy"] for one in detail["haproxy"]),
+        leaving=tuple(
+            one["haproxy"] for one in detail["haproxy"] if one.get("leaving")
+        ),
     )

@@ -11,13 +11,15 @@ from reconciler.status import WorkerStatus
 def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
     """Return whether every HAProxy is reached and converged, and the details.
 
+    One that is about to end does not count. None at all is not ready: nobody is served.
     Too few slots do not make us unready (restarting us would mend nothing), but are told.
     """
     workers = controller.workers
+    staying = [worker for worker in workers if not worker.is_leaving]
     is_ready = (
         controller.is_informed
-        and bool(workers)
-        and all(worker.is_reached and worker.has_converged for worker in workers)
+        and bool(staying)
+        and all(worker.is_reached and worker.has_converged for worker in staying)
     )
     detail = {
         "ready": is_ready,
@@ -25,6 +27,7 @@ def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
         "haproxy": [
             {
                 "haproxy": worker.name,
+                "leaving": worker.is_leaving,
                 **haproxy_status(worker),
                 "unplaced": len(worker.all_unplaced()),
                 "generation": worker.generation,
@@ -32,6 +35,7 @@ def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
             }
             for worker in workers
         ],
+        # Whoever monitors may ask by any name, so no container's name is told here.
         "problems": controller.problems,
     }
     return is_ready, detail

@@ -192,7 +192,7 @@ class Statistics:
         """Close everything, at once."""
         if self._lingering is not None:
             self._lingering.cancel()
-        await self._close()
+        await asyncio.gather(self._close(), *self._closing)
 
     async def _linger(self) -> None:
         await asyncio.sleep(LINGER_SECONDS)

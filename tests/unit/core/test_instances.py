@@ -149,15 +149,54 @@ def test_an_ipv6_address_stands_in_brackets() -> None:
     assert found.url == "tcp://[fd00::4]:9999"
 
 
-def test_one_that_stops_is_none_any_more() -> None:
-    """It will not answer, and its end is no trouble to be told of."""
+def test_one_that_does_not_run_is_none() -> None:
+    """It would not answer."""
     source = source_of("swarm://haproxy")
-    for one in (
-        haproxy(is_running=False),
-        haproxy(is_paused=True),
-        haproxy(is_stopping=True),
-    ):
+    for one in (haproxy(is_running=False), haproxy(is_paused=True)):
         assert instance_of(source, one, Context()) is None
+
+
+def test_one_that_is_about_to_end_is_one_until_it_has() -> None:
+    """It has sessions, so its slots count; and whoever stays at its address comes first."""
+    leaving = haproxy(1, is_stopping=True)
+    found = Instances([source_of("swarm://haproxy")])
+    found.update({leaving.id: leaving}, {}, Context())
+    assert [one.is_leaving for one in found.found.values()] == [True]
+    successor = haproxy(2)
+    assert found.update({successor.id: successor}, {}, Context())
+    (one,) = found.found.values()
+    assert (one.is_leaving, one.container) == (False, successor.name)
+
+
+def test_the_network_of_a_source_comes_before_labels() -> None:
+    """Labels say where its traffic goes, the source where its runtime socket is."""
+    both = haproxy(
+        networks=(FRONT, RUNTIME),
+        labels={
+            **LABELS,
+            "haproxy.network": "front",
+            "haproxy.address": "10.9.9.9",
+        },
+    )
+    found = instance_of(source_of("swarm://haproxy?network=runtime"), both, Context())
+    assert isinstance(found, Instance)
+    assert found.url == "tcp://10.0.9.4:9999"
+    missing = instance_of(source_of("swarm://haproxy?network=x"), both, Context())
+    assert isinstance(missing, Problem)
+    assert missing.reason.endswith(
+        "attach it, or correct network= in swarm://haproxy?network=x"
+    )
+
+
+def test_what_one_source_cannot_reach_another_may() -> None:
+    """Then nothing is wrong; and a source that finds what others found finds something."""
+    one = haproxy()
+    sources = ["docker://edge?network=x", "docker://edge", "swarm://haproxy"]
+    found = Instances(map(source_of, sources))
+    found.update({one.id: one}, {}, Context())
+    assert list(found.found) == ["tcp://10.0.9.4:9999"]
+    assert found.problems == []
+    assert found.nameless_problems == []
 
 
 def test_instances_come_and_go_with_their_containers() -> None:
@@ -177,8 +216,13 @@ def test_instances_come_and_go_with_their_containers() -> None:
     assert found.problems[0].startswith(
         f"container {bad.name} is meant by docker://edge, but it is on no network"
     )
-    assert found.problems[1:] == [
-        "no haproxy found by swarm://haproxy",
+    assert found.problems[1].startswith(
+        f"container {bad.name} is meant by swarm://haproxy, but it is on no network"
+    )
+    assert found.problems[2:] == ["no haproxy found by swarm://x"]
+    assert found.nameless_problems == [
+        "no address is known of 1 container meant by docker://edge",
+        "no address is known of 1 container meant by swarm://haproxy",
         "no haproxy found by swarm://x",
     ]
     assert not found.update({one.id: one}, everybody, Context())

@@ -114,6 +114,13 @@ ROWS = {
         docker(socket=SocketFile(path="/run/d.sock", is_mounted=True)),
         "mount its folder instead of the file, as `HOST_FOLDER:/run`",
     ),
+    Code.HAPROXY_NOT_FOUND: (
+        dataclasses.replace(
+            FINE,
+            world=dataclasses.replace(FINE.world, problems=("no haproxy found by x",)),
+        ),
+        "start HAProxy with that label, or as that service",
+    ),
     Code.HAPROXY_STOPPING: (
         evidence(unread(ConnectError("the worker behind it (pid 7) is stopping"))),
         "start HAProxy again",
@@ -179,6 +186,26 @@ def test_a_manager_says_what_is_seen_of_its_swarm() -> None:
     assert troubles(manager) == []
     alone = judged(swarm(Role()))
     assert [one for one in alone if one.thing == "swarm"] == []
+
+
+def test_found_haproxies_are_not_known_while_docker_is_not() -> None:
+    """The way to mend it is Docker's, whatever the source is."""
+    world = dataclasses.replace(
+        swarm(error="no leader").world, problems=("haproxies by x are not known",)
+    )
+    unread_ = judged(dataclasses.replace(FINE, world=world))
+    (one,) = [one for one in unread_ if one.code == Code.HAPROXY_NOT_FOUND.text]
+    assert "make docker readable" in one.mend
+
+
+def test_a_haproxy_that_leaves_is_no_difference() -> None:
+    """The daemon may still have it, or have it no more: it is about to end."""
+    more = daemon(haproxies=(URL, "tcp://10.0.9.4:9999"))
+    leaving = daemon(
+        haproxies=(URL, "tcp://10.0.9.4:9999"), leaving=("tcp://10.0.9.4:9999",)
+    )
+    assert [one.code for one in troubles(judged(more))] == [Code.DAEMON_HAPROXIES.text]
+    assert troubles(judged(leaving)) == []
 
 
 def test_init_state_where_haproxy_has_no_such_word() -> None:

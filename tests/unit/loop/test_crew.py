@@ -92,6 +92,66 @@ async def test_one_that_starts_is_tried_in_silence() -> None:
     assert list(proxy.homes()) == [WEB.networks[0].ipv4]
 
 
+async def test_one_that_is_about_to_end_is_kept_until_it_has() -> None:
+    """It may have sessions yet; that it does not answer any more is no trouble."""
+    proxies = [FakeProxy(name=ONE), FakeProxy(name=TWO)]
+    async with looping(sources=[SOURCE], found=proxies) as loop:
+        loop.start(edge(1), edge(2))
+        await loop.reporter.until_passes(2)
+        leaving = dataclasses.replace(edge(1), is_stopping=True)
+        loop.start(leaving)
+        loop.start(WEB)
+        await loop.reporter.until(lambda: bool(proxies[0].homes()), "it is filled")
+        passes = len(loop.reporter.passes)
+        proxies[0].is_dead = True
+        observed = len(proxies[0].observed)
+        proxies[0].end_session()
+        await proxies[0].until(lambda: len(proxies[0].observed) > observed)
+        is_ready, detail = readiness(loop.controller)
+        loop.gone(edge(1))
+        await loop.reporter.until(lambda: loop.reporter.gone == [ONE], "it has gone")
+
+    assert is_ready
+    assert [one["leaving"] for one in detail["haproxy"]] == [True, False]
+    assert [one for one in loop.reporter.passes[passes:] if one.error] == []
+
+
+async def test_one_that_outlives_its_stop_is_as_any_other() -> None:
+    """From then on its troubles count again."""
+    proxy = FakeProxy(name=ONE)
+    async with looping(sources=[SOURCE], found=[proxy]) as loop:
+        loop.start(dataclasses.replace(edge(1), is_stopping=True))
+        await loop.reporter.until_passes(1)
+        assert readiness(loop.controller)[0] is False
+        loop.start(edge(1))
+        assert readiness(loop.controller)[0] is True
+
+
+async def test_a_socket_that_is_given_is_no_other_for_being_found() -> None:
+    """One worker, which stays when the container goes."""
+    proxy = FakeProxy(name=ONE)
+    async with looping(proxy, sources=[SOURCE]) as loop:
+        loop.start(edge(1))
+        await loop.reporter.until_passes(1)
+        loop.gone(edge(1))
+        await loop.idle()
+        assert [one.name for one in loop.controller.workers] == [ONE]
+    assert (loop.reporter.found, loop.reporter.gone) == ([], [])
+
+
+async def test_one_that_comes_back_elsewhere_is_another() -> None:
+    """The worker of the former address goes, and the new one fills what it finds."""
+    proxies = [FakeProxy(name=ONE), FakeProxy(name=TWO)]
+    async with looping(containers=(WEB,), sources=[SOURCE], found=proxies) as loop:
+        loop.start(edge(1))
+        await loop.reporter.until_passes(1)
+        moved = dataclasses.replace(edge(2), id=edge(1).id)
+        loop.start(moved)
+        await loop.reporter.until(lambda: bool(proxies[1].homes()), "it is filled")
+        assert [one.name for one in loop.controller.workers] == [TWO]
+    assert loop.reporter.gone == [ONE]
+
+
 async def test_a_container_that_is_replaced_at_its_address_keeps_its_worker() -> None:
     """It is another process at the same place, and the worker sees that by itself."""
     proxy = FakeProxy(name=ONE)

@@ -1,20 +1,18 @@
-"""A HAProxy at an address of its own, as in a container, and eyes that see it come."""
+"""Eyes that see a HAProxy come, at an address of its own as in a container."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scale.rig import RigError, config
+from scale.rig import RigError
 from scale.runtime import Runtime, wrong_slots
-from tests.support.haproxy_process import HaproxyProcess, haproxy_process
+from tests.support.edge import PORT
 
 
-PORT = 9999
 BACKEND = "web"
 RIGHT_SECONDS = 30.0
 _KNOCK_SECONDS = 0.0005
@@ -29,17 +27,6 @@ class Sighting:
     """Its runtime socket, for the first time."""
     right: float
     """All of its slots."""
-
-
-@contextmanager
-def running_edge(version: str, address: str, slots: int) -> Iterator[HaproxyProcess]:
-    """Run a HAProxy for the length of a block, with a runtime socket at its address."""
-    text = config({BACKEND: slots}).replace(
-        "\nglobal\n",
-        f"\nglobal\n    stats socket ipv4@{address}:{PORT} level admin\n",
-    )
-    with haproxy_process(version, config=text) as process:
-        yield process
 
 
 def seen(address: str, alive: Sequence[str]) -> Sighting:

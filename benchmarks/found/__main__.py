@@ -29,15 +29,15 @@ def parsed() -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(prog="benchmarks/found", description=__doc__)
     add = parser.add_argument
-    add("--newcomers", type=int, default=4, help="HAProxies that come at once (4)")
+    add("--newcomers", type=int, default=4, help="HAProxies that come (4)")
     add("--endpoints", type=int, default=100, help="containers that run (100)")
-    add("--rounds", type=int, help="how often they come and go (25)")
+    add("--rounds", type=int, help="how often they come and go (15)")
     add("--haproxy", default="3.0", help="HAProxy's version (3.0)")
     add("--quick", action="store_true", help="two rounds")
     add("--strict", action="store_true", help="end with 1 if a target is missed")
     add("--output", type=Path, default=RESULTS / "found.json", help="where to")
     options = parser.parse_args()
-    options.rounds = options.rounds or (2 if options.quick else 25)
+    options.rounds = options.rounds or (2 if options.quick else 15)
     for name, most in (
         ("rounds", MOST_ROUNDS),
         ("newcomers", MOST_NEWCOMERS),

@@ -42,11 +42,15 @@ def seen(address: str, alive: Sequence[str]) -> Sighting:
     answered = time.time()
     runtime = Runtime((address, PORT))
     try:
-        while wrong := wrong_slots(runtime.table(BACKEND), alive):
+        # One row says how many are in rotation: what looks takes little from who is looked at.
+        while runtime.active([BACKEND]) < len(alive):
             if time.monotonic() > deadline:
-                raise RigError(f"{address} is not filled: {wrong[:3]}")
+                raise RigError(f"{address} is not filled")
             time.sleep(_LOOK_SECONDS)
-        return Sighting(answered=answered, right=time.time())
+        right = time.time()
+        if wrong := wrong_slots(runtime.table(BACKEND), alive):
+            raise RigError(f"{address} is filled wrongly: {wrong[:3]}")
+        return Sighting(answered=answered, right=right)
     finally:
         runtime.close()
 

@@ -51,16 +51,25 @@ class Found:
     plan: Plan
     raw_ms: list[float] = field(default_factory=list)
     """What a bare loop takes to fill one."""
-    fill_ms: list[float] = field(default_factory=list)
-    """From the first answer of each newcomer to all of its slots being right."""
-    last_ms: list[float] = field(default_factory=list)
-    """The slowest of each round."""
+    one_ms: list[float] = field(default_factory=list)
+    """From the first answer of a newcomer to all of its slots being right, one by one."""
+    each_ms: list[float] = field(default_factory=list)
+    """The same of each that comes with others at once."""
     boot_ms: list[float] = field(default_factory=list)
     """From the start event of its container to its first answer."""
     gone_ms: list[float] = field(default_factory=list)
     """From the ends of their containers until the daemon tells of none of them."""
     bad_lines: list[dict[str, Any]] = field(default_factory=list)
     load: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomers:
+    """Who comes, and what they have to be filled with."""
+
+    addresses: list[str]
+    alive: list[str]
+    is_at_once: bool
 
 
 async def measured(plan: Plan) -> Found:
@@ -100,7 +109,9 @@ async def _with_daemon(folder: Path, engine: Engine, found: Found) -> None:
             for number in range(plan.rounds):
                 print(f"  round {number + 1} of {plan.rounds}", flush=True)
                 found.load.append(os.getloadavg()[0])
-                await _round(engine, daemon, others, alive, found)
+                for is_at_once in (False, True):
+                    some = Newcomers(others, alive, is_at_once=is_at_once)
+                    await _round(engine, daemon, some, found)
                 seen(first, alive)  # it is as it was
             found.bad_lines += [
                 one for one in daemon.news() if one.get("level") in BAD_LEVELS
@@ -108,14 +119,11 @@ async def _with_daemon(folder: Path, engine: Engine, found: Found) -> None:
 
 
 async def _round(
-    engine: Engine,
-    daemon: Daemon,
-    addresses: list[str],
-    alive: list[str],
-    found: Found,
+    engine: Engine, daemon: Daemon, newcomers: Newcomers, found: Found
 ) -> None:
-    """Let some come, all at once, until they are right; and let them go."""
+    """Let some come, until they are right; and let them go."""
     plan, now = found.plan, asyncio.get_running_loop().time
+    addresses, alive = newcomers.addresses, newcomers.alive
     slots, ordering = plan.endpoints + SPARE, asyncio.Lock()
     with ExitStack() as stack:
 
@@ -134,12 +142,13 @@ async def _round(
             await asyncio.to_thread(start, address)
             return told["began_ns"] / 1e9, await watching
 
-        sightings = await asyncio.gather(
-            *(come(number, one) for number, one in enumerate(addresses, 1))
-        )
-        fills = [1000 * (one.right - one.answered) for _, one in sightings]
-        found.fill_ms += fills
-        found.last_ms.append(max(fills))
+        coming = [come(number, one) for number, one in enumerate(addresses, 1)]
+        if newcomers.is_at_once:
+            sightings = await asyncio.gather(*coming)
+        else:
+            sightings = [await one for one in coming]
+        fills = found.each_ms if newcomers.is_at_once else found.one_ms
+        fills += [1000 * (one.right - one.answered) for _, one in sightings]
         found.boot_ms += [1000 * (one.answered - began) for began, one in sightings]
         await asyncio.sleep(_PAUSE_SECONDS)
         began = now()

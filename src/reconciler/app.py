@@ -61,6 +61,7 @@ async def run_daemon(settings: Settings) -> None:
             ),
             reporter=reporter,
             unread=lambda: watcher.unread,
+            has_newcomers=lambda: crew.has_newcomers(),  # noqa: PLW0108 - it comes later
         )
 
     def hire(address: str) -> Worker:

@@ -43,6 +43,10 @@ class Crew:
         """The state of every HAProxy."""
         return [worker.status for worker in self._workers.values()]
 
+    def has_newcomers(self) -> bool:
+        """Whether one was just found that is not filled yet."""
+        return any(worker.is_new for worker in self._workers.values())
+
     def wake(self, touched: Touched, *, at: float | None) -> None:
         """Some claims changed."""
         for worker in self._workers.values():

@@ -38,6 +38,9 @@ LONGEST_PAUSE_SECONDS = 2.0
 STARTING_PAUSE_SECONDS = 0.02
 """Between two attempts to reach a HAProxy that was just found."""
 
+NEW_SECONDS = 1.0
+"""So long after a HAProxy was found nobody's reports hold up that it is filled."""
+
 WATCH_SECONDS = 1.0
 """How often a quiet worker asks which process answers. A reload by somebody else leaves the
 old worker alive on our session, and only this question tells."""
@@ -81,16 +84,21 @@ class Worker:
         settings: WorkerSettings,
         reporter: Reporter,
         unread: Callable[[], int] = lambda: 0,
+        has_newcomers: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``unread`` tells how many containers events were about that were not read yet."""
+        """``unread`` tells how many containers events were about that were not read yet.
+
+        ``has_newcomers`` tells whether a HAProxy was just found that is not filled yet.
+        """
         self._unread = unread
+        self._has_newcomers = has_newcomers
         self._proxy = proxy
         self._settings = settings
         self._reporter = reporter
         self._wakeup = asyncio.Event()
         self._event_at: float | None = None
         self._failures = 0
-        self._starts_until = time.monotonic() + settings.starting_seconds
+        self._born = time.monotonic()
         self._has_rung = False
         self._session_watch: asyncio.Task[None] | None = None
         self._untold: deque[PassReport] = deque()
@@ -193,7 +201,15 @@ class Worker:
 
     @property
     def _is_starting(self) -> bool:
-        return self.status.process is None and time.monotonic() < self._starts_until
+        age = time.monotonic() - self._born
+        return self.status.process is None and age < self._settings.starting_seconds
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its HAProxy was just found, and is not filled yet."""
+        age = time.monotonic() - self._born
+        is_young = age < min(NEW_SECONDS, self._settings.starting_seconds)
+        return is_young and not self.status.has_converged
 
     def _watch_session(self) -> None:
         """Take the end of the session for a sign that HAProxy went away."""
@@ -279,7 +295,7 @@ class Worker:
         """Report one pass after the other; in a burst, once the slots are written.
 
         Thousands of lines take as long as the slots they are about, and the next pass would
-        wait for them.
+        wait for them; so would the next HAProxy of several that come at once.
         """
         while True:
             await self._has_untold.wait()
@@ -291,7 +307,8 @@ class Worker:
     def _is_in_a_burst(self) -> bool:
         upkeep = self._upkeep
         waiting = max(self._unread(), len(upkeep.touched))
-        return upkeep.is_unfinished or waiting >= MANY_UNREAD
+        is_large = upkeep.is_unfinished or waiting >= MANY_UNREAD
+        return is_large or self._has_newcomers()
 
     async def _tell(self, report: PassReport) -> None:
         """Report a pass; of many changes, some at a time."""

@@ -123,6 +123,7 @@ class Loop:
                 ),
                 reporter=reporters,
                 unread=lambda: self.unread,
+                has_newcomers=lambda: self.crew.has_newcomers(),  # noqa: PLW0108 - it comes later
             )
 
         def hire(url: str) -> Worker:
@@ -133,9 +134,10 @@ class Loop:
         self.hired: dict[str, FakeProxy] = {}
         """The HAProxies that were found, by URL."""
         self.workers = [worker(proxy) for proxy in proxies]
+        self.crew = Crew(self.workers, reporter=reporters, hire=hire)
         self.controller = Controller(
             self.claims,
-            Crew(self.workers, reporter=reporters, hire=hire),
+            self.crew,
             context_for=lambda _: Context(),
             reporter=reporters,
             instances=Instances(map(source_of, sources)),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from tests.fakes.containers import container
 from tests.fakes.loop import looping
 from tests.fakes.proxy import FakeProxy
 
+from reconciler import worker
 from reconciler.core.model import Attachment, Container
 from reconciler.web.health import readiness
 
@@ -150,6 +152,36 @@ async def test_one_that_comes_back_elsewhere_is_another() -> None:
         await loop.reporter.until(lambda: bool(proxies[1].homes()), "it is filled")
         assert [one.name for one in loop.controller.workers] == [TWO]
     assert loop.reporter.gone == [ONE]
+
+
+async def test_reports_wait_until_all_that_come_are_filled() -> None:
+    """A hundred lines about the first take as long as filling the second."""
+    proxies = [FakeProxy(name=ONE), FakeProxy(name=TWO)]
+    proxies[1].is_dead = True
+    async with looping(containers=(WEB,), sources=[SOURCE], found=proxies) as loop:
+        loop.start(edge(1), edge(2))
+        await proxies[1].until(lambda: len(proxies[1].observed) >= 3)
+        assert proxies[0].homes()
+        assert loop.reporter.passes == []
+        proxies[1].is_dead = False
+        await loop.reporter.until_passes(2)
+
+    assert {one.worker.name for one in loop.reporter.passes[:2]} == {ONE, TWO}
+    assert proxies[1].homes()
+
+
+async def test_reports_wait_for_a_second_at_most(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that never answers keeps nobody from being heard of."""
+    monkeypatch.setattr(worker, "NEW_SECONDS", 0.05)
+    proxies = [FakeProxy(name=ONE), FakeProxy(name=TWO)]
+    proxies[1].is_dead = True
+    async with looping(containers=(WEB,), sources=[SOURCE], found=proxies) as loop:
+        loop.start(edge(1), edge(2))
+        await loop.reporter.until_passes(1)
+
+    assert [one.worker.name for one in loop.reporter.passes] == [ONE]
 
 
 async def test_a_container_that_is_replaced_at_its_address_keeps_its_worker() -> None:

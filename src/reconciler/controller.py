@@ -33,6 +33,7 @@ class Controller:
         self._crew = crew
         self._instances = instances or Instances(())
         self._context_for = context_for
+        self._told: frozenset[str] = frozenset()
         self._informed = asyncio.Event()
         self.engine_error: str | None = "docker was not read yet"
         self.corrections = 0
@@ -87,6 +88,7 @@ class Controller:
             changes, self._claims.containers, self._claims.context
         ):
             self._crew.keep(self._instances.found)
+            self._tell_problems()
         if touched:
             self._crew.wake(touched, at=at)
 
@@ -101,6 +103,17 @@ class Controller:
             self._reporter.docker_followed()
         self.engine_error = None
         self._informed.set()
+        self._tell_problems()
+
+    def _tell_problems(self) -> None:
+        """Tell each reason why a HAProxy is not found, once for as long as it holds.
+
+        Not before everything was read: until then nobody is missing.
+        """
+        if self.is_informed:
+            before, self._told = self._told, frozenset(self._instances.problems)
+            for problem in sorted(self._told - before):
+                self._reporter.haproxy_missing(problem)
 
     def engine_lost(self, reason: str) -> None:
         """The engine does not answer: everything stays as it is."""

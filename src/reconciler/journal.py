@@ -149,6 +149,9 @@ class Journal:
             known.pop(worker.name, None)
         self._note("haproxy_gone", worker.name, reason="its container has gone")
 
+    def haproxy_missing(self, problem: str) -> None:
+        """Not noted: it is nothing that happened to the map, and names no HAProxy."""
+
     def docker_lost(self, reason: str) -> None:
         """Note that Docker is not followed."""
         self._note("docker_lost", None, reason=reason)

@@ -107,6 +107,10 @@ class LogReporter:
         self._held.pop(worker.name, None)
         _log.info("haproxy has gone", extra={"haproxy": worker.name})
 
+    def haproxy_missing(self, problem: str) -> None:
+        """Log once why a HAProxy is not found."""
+        _log.warning("%s", problem)
+
     def docker_lost(self, reason: str) -> None:
         """Log once that the map is frozen, and why."""
         _log.warning("docker is not followed at the moment: %s", reason)
@@ -222,6 +226,11 @@ class Reporters:
         """Tell all."""
         for reporter in self._reporters:
             reporter.haproxy_gone(worker)
+
+    def haproxy_missing(self, problem: str) -> None:
+        """Tell all."""
+        for reporter in self._reporters:
+            reporter.haproxy_missing(problem)
 
     def docker_lost(self, reason: str) -> None:
         """Tell all."""

@@ -107,6 +107,9 @@ class Reporter(Protocol):
     def haproxy_gone(self, worker: WorkerStatus) -> None:
         """A HAProxy that was found has gone, and will be told of no more."""
 
+    def haproxy_missing(self, problem: str) -> None:
+        """A HAProxy that should be found is not: for this reason, in words."""
+
     def docker_lost(self, reason: str) -> None:
         """Docker is not followed any more, or still not, now for this reason."""
 

@@ -35,6 +35,7 @@ class RecordingReporter:
         self.reconnects: list[str] = []
         self.found: list[tuple[str, str]] = []
         self.gone: list[str] = []
+        self.missing: list[str] = []
         self._news = asyncio.Event()
 
     def passed(self, report: PassReport) -> None:
@@ -62,6 +63,10 @@ class RecordingReporter:
         self.gone.append(worker.name)
         self._news.set()
         self._news = asyncio.Event()
+
+    def haproxy_missing(self, problem: str) -> None:
+        """Remember why."""
+        self.missing.append(problem)
 
     def docker_lost(self, reason: str) -> None:
         """Remembered by nobody here."""

@@ -240,6 +240,9 @@ class Metrics:
         """End them: their labels would stay for ever."""
         self._end(worker.name)
 
+    def haproxy_missing(self, problem: str) -> None:
+        """Not counted here: a gauge has how many there are."""
+
     def docker_lost(self, reason: str) -> None:
         """Count a loss; another reason for the same one is no other."""
         del reason

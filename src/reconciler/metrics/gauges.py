@@ -73,6 +73,11 @@ def _of_daemon(snapshot: Snapshot) -> Iterator[Metric]:
     for action in EVENT_ACTIONS:
         events.add_metric([action], snapshot.events.get(action, 0))
     yield events
+    yield _value(
+        "haproxies_missing",
+        "Sources that find no HAProxy, or only containers without an address.",
+        snapshot.missing,
+    )
     yield _value("streams", "Streams of events that are read.", snapshot.streams)
     yield CounterMetricFamily(
         "reconciler_journal_entries",

@@ -59,6 +59,8 @@ class Snapshot:
     events: Mapping[str, int]
     streams: int
     entries: int
+    missing: int
+    """Containers and sources by which a HAProxy should be found, and is not."""
     haproxies: tuple[HaproxyCounts, ...]
 
 
@@ -73,7 +75,13 @@ def snapshot_of(controller: Controller, *, streams: int, entries: int) -> Snapsh
         events=dict(controller.events),
         streams=streams,
         entries=entries,
-        haproxies=tuple(_counts(worker) for worker in controller.workers),
+        missing=len(controller.problems),
+        # One that ends is no trouble, however long it takes: nothing is told of it.
+        haproxies=tuple(
+            _counts(worker)
+            for worker in controller.workers
+            if worker.is_reached or not worker.is_leaving
+        ),
     )
 
 

@@ -76,6 +76,7 @@ HEALTHY: dict[str, str] = {
     f"up{{{LABELS}}}": steady(1),
     f"process_start_time_seconds{{{LABELS}}}": steady(5),
     f"reconciler_docker_up{{{LABELS}}}": steady(1),
+    f"reconciler_haproxies_missing{{{LABELS}}}": steady(0),
     f"reconciler_docker_losses_total{{{LABELS}}}": steady(1),
     f"reconciler_docker_list_timestamp_seconds{{{LABELS}}}": rising(30),
     f"reconciler_resync_corrections_total{{{LABELS}}}": steady(2),
@@ -153,6 +154,10 @@ SCENARIOS: dict[str, Scenario] = {
             observed_generation=then(f"0+1x{STEPS - 1}", f"{STEPS}+0x{STEPS}"),
         ),
         *("30m30s", "45m", "ReconcilerHaproxyUnreachable"),
+    ),
+    "no haproxy is found": _only(
+        changed(haproxies_missing=level(0, 1)),
+        *("34m", "45m", "ReconcilerHaproxyNotFound"),
     ),
     "docker is dead": _only(
         changed(docker_up=level(1, 0), docker_list_timestamp_seconds=stopped()),

@@ -47,12 +47,22 @@ async def test_a_found_one_is_filled_from_empty_at_once() -> None:
 
 async def test_none_at_all_is_told_and_not_ready() -> None:
     """A source that finds nothing is no reason to end, but nobody may rely on us."""
-    async with looping(sources=[SOURCE]) as loop:
+    proxy = FakeProxy(name=ONE)
+    async with looping(sources=[SOURCE], found=[proxy]) as loop:
         await loop.idle()
         is_ready, detail = readiness(loop.controller)
 
+        told = list(loop.reporter.missing)
+        loop.controller.listed()
+        loop.start(edge(1))
+        loop.gone(edge(1))
+        missing = loop.metrics.exposition().decode()
+
     assert is_ready is False
     assert detail["problems"] == [f"no haproxy found by {SOURCE}"]
+    assert told == detail["problems"]
+    assert loop.reporter.missing == told * 2
+    assert "reconciler_haproxies_missing 1.0" in missing
 
 
 async def test_one_that_has_gone_leaves_nothing_behind() -> None:

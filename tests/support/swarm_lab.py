@@ -234,7 +234,12 @@ def _removed(node: Node) -> None:
         capture_output=True,
         timeout=60,
     )
-    node.remove()
+    def removed() -> bool:
+        node.remove()
+        return True
+
+    # The engine is removing them as well, and says so of each that it is at.
+    wait_until(removed, claim=f"{node.hostname} is gone", timeout_seconds=90)
 
 
 def _free_third() -> int:

@@ -234,6 +234,7 @@ def _removed(node: Node) -> None:
         capture_output=True,
         timeout=60,
     )
+
     def removed() -> bool:
         node.remove()
         return True

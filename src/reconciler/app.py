@@ -61,6 +61,7 @@ async def run_daemon(settings: Settings) -> None:
             ),
             reporter=reporter,
             unread=lambda: watcher.unread,
+            is_current=lambda: controller.is_current,
         )
 
     def hire(address: str) -> Worker:

@@ -81,8 +81,13 @@ class Worker:
         settings: WorkerSettings,
         reporter: Reporter,
         unread: Callable[[], int] = lambda: 0,
+        is_current: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``unread`` tells how many containers events were about that were not read yet."""
+        """``unread`` tells how many containers events were about that were not read yet.
+
+        ``is_current`` tells whether Docker answers. While it does not, nothing is done by
+        memory alone.
+        """
         self._unread = unread
         self._proxy = proxy
         self._settings = settings
@@ -101,7 +106,12 @@ class Worker:
             resync_seconds=settings.resync_seconds,
         )
         self._upkeep = Upkeep(
-            proxy, claims, self.status, rules_for=rules_for, reporter=reporter
+            proxy,
+            claims,
+            self.status,
+            rules_for=rules_for,
+            reporter=reporter,
+            is_current=is_current,
         )
 
     def wake(self, touched: Touched, *, at: float | None) -> None:

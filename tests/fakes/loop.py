@@ -123,6 +123,7 @@ class Loop:
                 ),
                 reporter=reporters,
                 unread=lambda: self.unread,
+                is_current=lambda: self.controller.is_current,
             )
 
         def hire(url: str) -> Worker:

@@ -58,6 +58,10 @@ class Load:
         self._is_over.set()
         await asyncio.gather(*self._tasks)
 
+    def stop(self) -> None:
+        """Send nothing more: what happens from now on is not looked at."""
+        self._is_over.set()
+
     def __enter__(self) -> Self:
         """Begin, in a thread."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.engine import wait_until
+from tests.support.engine import ROOT, wait_until
 from tests.support.load import Load
 from tests.support.swarm_lab import SwarmLab
 from tests.support.swarm_stack import PORT, SwarmStack
@@ -171,6 +171,82 @@ def test_nothing_changes_while_the_manager_does_not_answer(
         everywhere.scale("web", 9)
         everywhere.until_converged(9, haproxies=3, timeout_seconds=90)
     assert load.failures == []
+
+
+def test_nothing_changes_while_the_manager_is_cut_off(
+    everywhere: SwarmStack, swarm_lab: SwarmLab
+) -> None:
+    """HAProxies that the reconciler cannot reach keep their map, and get it right again."""
+    everywhere.until_converged(9, haproxies=3)
+    others = swarm_lab.nodes[1:]
+    before = everywhere.ready("web", others)
+    assert all(len(addresses) == 9 for addresses in before.values())
+    with Load(PORT, hosts=[node.address for node in others]) as load:
+        swarm_lab.cut(swarm_lab.manager)
+        try:
+            wait_until(
+                lambda: all(swarm_lab.state_of(node) == "down" for node in others),
+                claim="the manager misses the others",
+                timeout_seconds=60,
+            )
+            time.sleep(2)
+            assert everywhere.ready("web", others) == before
+        finally:
+            load.stop()
+            swarm_lab.mend(swarm_lab.manager)
+    assert load.failures == []
+    everywhere.until_converged(9, haproxies=3, timeout_seconds=120)
+
+
+def test_other_kinds_of_services(everywhere: SwarmStack, swarm_lab: SwarmLab) -> None:
+    """Global, by DNS, with a health check, and rolled back: each task has its slot."""
+    name = f"{everywhere.name}-echo"
+    everywhere.docker(
+        *("service", "create", "--detach", "--no-resolve-image", "--name", name),
+        *("--mode", "global", "--endpoint-mode", "dnsrr"),
+        *("--network", everywhere.network, "--stop-grace-period", "5s"),
+        *("--label", "haproxy.backend=echo", "--label", "haproxy.weight=7"),
+        *("--health-cmd", "true", "--health-interval", "1s"),
+        *("--mount", f"type=bind,src={ROOT / 'compose' / 'app'},dst=/app,ro"),
+        *(swarm_lab.manager.environment["WEB_IMAGE"], "python3", "-u", "/app/echo.py"),
+    )
+    try:
+
+        def placed(weight: int) -> set[str]:
+            tasks = swarm_lab.running(name, everywhere.network)
+            assert len(tasks) == len(swarm_lab.nodes)
+            for node, container in everywhere.containers("haproxy"):
+                ready = {
+                    row.address: row.weight
+                    for row in everywhere.servers(node, container, "echo")
+                    if row.name.startswith("slot") and row.is_ready and row.weight
+                }
+                assert ready == dict.fromkeys(tasks, weight)
+            return set(tasks)
+
+        def replaced(old: set[str]) -> set[str]:
+            now = placed(9)
+            assert not now & old
+            return now
+
+        first = wait_until(
+            lambda: placed(7), claim="every node's task is placed", timeout_seconds=90
+        )
+        update = ("service", "update", "--detach", name)
+        everywhere.docker(*update, "--label-add", "haproxy.weight=9")
+        wait_until(lambda: placed(9) == first, claim="a label counts with no new task")
+        everywhere.docker(*update, "--force", "--env-add", "NEW=1")
+        second = wait_until(
+            lambda: replaced(first),
+            claim="every task is another",
+            timeout_seconds=120,
+        )
+        everywhere.docker("service", "rollback", "--detach", name)
+        wait_until(
+            lambda: replaced(second), claim="it is rolled back", timeout_seconds=120
+        )
+    finally:
+        everywhere.docker("service", "rm", name)
 
 
 def test_two_reconcilers_fill_the_same_haproxies(

@@ -62,6 +62,7 @@ async def run_daemon(settings: Settings) -> None:
             reporter=reporter,
             unread=lambda: watcher.unread,
             has_newcomers=lambda: crew.has_newcomers(),  # noqa: PLW0108 - it comes later
+            is_current=lambda: controller.is_current,
         )
 
     def hire(address: str) -> Worker:

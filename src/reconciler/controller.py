@@ -49,6 +49,11 @@ class Controller:
         return self._informed.is_set()
 
     @property
+    def is_current(self) -> bool:
+        """Whether what is known of Docker is what there is."""
+        return self.engine_error is None
+
+    @property
     def is_loaded(self) -> bool:
         """Whether Docker and every HAProxy that can be reached were read at least once."""
         return self.is_informed and all(
@@ -99,9 +104,12 @@ class Controller:
     def listed(self) -> None:
         """A whole list was read."""
         self.listed_at = time.time()
-        if self.engine_error is not None:
+        was_lost, self.engine_error = self.engine_error is not None, None
+        if was_lost:
             self._reporter.docker_followed()
-        self.engine_error = None
+        if was_lost and self.is_informed:
+            # Absence means something again: whatever was left alone is looked at.
+            self._crew.observe_again("docker answers again")
         self._informed.set()
         self._tell_problems()
 

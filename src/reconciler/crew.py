@@ -52,6 +52,11 @@ class Crew:
         for worker in self._workers.values():
             worker.wake(touched, at=at)
 
+    def observe_again(self, why: str) -> None:
+        """Have every table read again, and everything planned for."""
+        for worker in self._workers.values():
+            worker.observe_again(why)
+
     def keep(self, found: Mapping[str, Instance]) -> None:
         """These HAProxies are found now: hire for new ones, let go of those that are gone."""
         for name in self._workers.keys() - self._fixed - found.keys():

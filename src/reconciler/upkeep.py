@@ -14,12 +14,14 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from reconciler.alarms import Alarms
+from reconciler.core.caution import sure_claims, sure_tables
 from reconciler.core.claims import ClaimTable
 from reconciler.core.desired import Claim, desired_from
 from reconciler.core.model import (
     Cause,
     Endpoint,
     Observed,
+    Place,
     Plan,
     Process,
     Rotation,
@@ -102,7 +104,14 @@ class Upkeep:
         *,
         rules_for: Callable[[Process], Rules],
         reporter: Reporter,
+        is_current: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``is_current`` tells whether Docker answers, so that absence means something."""
+        self._is_current = is_current
+        self._heard: dict[str | None, set[Place]] = {}
+        """Places that events were about since Docker answered last."""
+        self._is_refill = False
+        """Whether HAProxy came up empty since the last pass that was whole."""
         self._proxy = proxy
         self._claims = claims
         self._rules_for = rules_for
@@ -131,6 +140,10 @@ class Upkeep:
     def touch(self, touched: Touched) -> None:
         """Claims changed. However many wait, they take no more memory than so many do."""
         self.touched.join(touched)
+        if not self._is_current():
+            for backend in touched.backends:
+                heard = self._heard.setdefault(backend, set())
+                heard |= touched.places(backend)
         self._concerns_slots = self._concerns_slots or any(
             self._mirror.has_slot_at(backend, place)
             for backend in touched.backends
@@ -179,6 +192,7 @@ class Upkeep:
                 self.must_observe = "haproxy refused a command"
             if number == len(parts):
                 self._unfinished = set()
+                self._is_refill = False
                 self._settle(backends)
                 self.status.generation = generation
             self._note_alarms(outcome, scope, now())
@@ -351,6 +365,10 @@ class Upkeep:
         claims += self._claims.at(scope.touched)
         observed = Observed(process=process, backends=self._part(claims, scope))
         rules, generation = self._rules_for(process), self._claims.generation
+        if self._is_current():
+            self._heard.clear()
+        else:
+            claims, observed = self._sure(claims, observed)
         now, with_slots = asyncio.get_running_loop().time(), self._with_slots
 
         def make() -> Plan:
@@ -359,6 +377,15 @@ class Upkeep:
         if len(claims) + sum(map(len, observed.backends.values())) > LARGE:
             return await asyncio.to_thread(make), generation
         return make(), generation
+
+    def _sure(
+        self, claims: list[Claim], observed: Observed
+    ) -> tuple[list[Claim], Observed]:
+        """Return what may be planned for while Docker does not answer."""
+        backends = sure_tables(observed.backends, claims, self._heard)
+        if not self._is_refill:
+            claims = sure_claims(observed.backends, claims, self._heard)
+        return claims, dataclasses.replace(observed, backends=backends)
 
     def _part(
         self, claims: Iterable[Claim], scope: Scope
@@ -424,6 +451,7 @@ class Upkeep:
             for name, servers in observed.backends.items()
             if any(one.connections is not None for one in servers.values())
         }
+        self._is_refill = self._is_refill or is_replaced
         status.tables = self._mirror.tables
         if backends is None:
             self.must_observe = ""

@@ -85,10 +85,13 @@ class Worker:
         reporter: Reporter,
         unread: Callable[[], int] = lambda: 0,
         has_newcomers: Callable[[], bool] = lambda: False,
+        is_current: Callable[[], bool] = lambda: True,
     ) -> None:
         """``unread`` tells how many containers events were about that were not read yet.
 
         ``has_newcomers`` tells whether a HAProxy was just found that is not filled yet.
+        ``is_current`` tells whether Docker answers. While it does not, nothing is done by
+        memory alone.
         """
         self._unread = unread
         self._has_newcomers = has_newcomers
@@ -109,7 +112,12 @@ class Worker:
             resync_seconds=settings.resync_seconds,
         )
         self._upkeep = Upkeep(
-            proxy, claims, self.status, rules_for=rules_for, reporter=reporter
+            proxy,
+            claims,
+            self.status,
+            rules_for=rules_for,
+            reporter=reporter,
+            is_current=is_current,
         )
 
     def wake(self, touched: Touched, *, at: float | None) -> None:

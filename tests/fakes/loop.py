@@ -129,6 +129,7 @@ class Loop:
                 reporter=reporters,
                 unread=lambda: self.unread,
                 has_newcomers=lambda: self.crew.has_newcomers(),  # noqa: PLW0108 - it comes later
+                is_current=lambda: self.controller.is_current,
             )
 
         def hire(url: str) -> Worker:

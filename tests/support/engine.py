@@ -145,7 +145,9 @@ class PrivateEngine(Engine):
     As a context manager it is started on entry, and removed whole on exit.
     """
 
-    def __init__(self, source: Engine, *, hostname: str = "") -> None:
+    def __init__(
+        self, source: Engine, *, hostname: str = "", socket_at: str = ""
+    ) -> None:
         require(os.geteuid() == 0, "root, to start a Docker engine of the test's own")
         require(
             shutil.which("dockerd"), "dockerd, to start an engine of the test's own"
@@ -164,6 +166,7 @@ class PrivateEngine(Engine):
                 "ENGINE_NETNS": self._name,
                 "ENGINE_PRIVATE": "1",
                 "ENGINE_HOSTNAME": hostname,
+                "ENGINE_SOCKET_AT": socket_at,
             }
         )
 
@@ -171,6 +174,11 @@ class PrivateEngine(Engine):
     def namespace(self) -> str:
         """The network namespace it lives in."""
         return self._name
+
+    @property
+    def pid(self) -> int:
+        """The process that runs now."""
+        return int((self._run / "dockerd.pid").read_text())
 
     def __enter__(self) -> Self:
         """Start, and copy the images of the demo stack over."""

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Self
 
@@ -19,18 +19,21 @@ _PAUSE_SECONDS = 0.01
 
 
 class Load:
-    """GETs to a port of 127.0.0.1, half of the clients on one connection for all of theirs.
+    """GETs to a port of 127.0.0.1, or of the hosts in turn; half of the clients on one connection for all of theirs.
 
     ``async with``, or ``with`` where the test is not asynchronous (then in a thread).
     """
 
-    def __init__(self, port: int, *, clients: int = 8) -> None:
+    def __init__(
+        self, port: int, *, clients: int = 8, hosts: Sequence[str] = ("127.0.0.1",)
+    ) -> None:
         self.answered = 0
         self.failures: list[str] = []
         self.by: Counter[str] = Counter()
         """Answers by the container (the first line of the body)."""
         self.slowest_seconds = 0.0
         self._port = port
+        self._hosts = hosts
         self._clients = clients
         self._ends_at = time.monotonic() + LONGEST_SECONDS
         self._thread: threading.Thread | None = None
@@ -40,7 +43,12 @@ class Load:
     async def __aenter__(self) -> Self:
         """Begin."""
         self._tasks = [
-            asyncio.create_task(self._client(keeps=number % 2 == 0))
+            asyncio.create_task(
+                self._client(
+                    self._hosts[number % len(self._hosts)],
+                    keeps=number // len(self._hosts) % 2 == 0,
+                )
+            )
             for number in range(self._clients)
         ]
         return self
@@ -49,6 +57,10 @@ class Load:
         """Let every request that is under way be answered."""
         self._is_over.set()
         await asyncio.gather(*self._tasks)
+
+    def stop(self) -> None:
+        """Send nothing more: what happens from now on is not looked at."""
+        self._is_over.set()
 
     def __enter__(self) -> Self:
         """Begin, in a thread."""
@@ -68,13 +80,13 @@ class Load:
         if self._thread is not None:
             self._thread.join(ANSWER_SECONDS * 2)
 
-    async def _client(self, *, keeps: bool) -> None:
+    async def _client(self, host: str, *, keeps: bool) -> None:
         connection: Connection | None = None
         while not self._is_over.is_set() and time.monotonic() < self._ends_at:
             began = time.monotonic()
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
-                    connection = connection or await Connection.open(self._port)
+                    connection = connection or await Connection.open(self._port, host)
                     status, body = await connection.get("/", keeps=keeps)
                 if status != 200:
                     self.failures.append(f"{status} {body!r}")
@@ -107,9 +119,9 @@ class Connection:
         """Whether the other side will take another request."""
 
     @classmethod
-    async def open(cls, port: int) -> Self:
+    async def open(cls, port: int, host: str = "127.0.0.1") -> Self:
         """Connect."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        return cls(*await asyncio.open_connection(host, port))
 
     async def request(
         self, method: str, path: str, *, keeps: bool = False

@@ -31,7 +31,7 @@ services:
     volumes: ["runtime:/run/haproxy"]
 """
 
-_ASK = """
+ASK = """
 import socket, sys
 stream = socket.socket(socket.AF_UNIX)
 stream.settimeout(5)
@@ -69,6 +69,25 @@ class ServerRow(NamedTuple):
     def is_ready(self) -> bool:
         """Whether it is neither in maint nor in drain (bits of ``srv_admin_state``)."""
         return not self.admin & (0x01 | 0x02 | 0x20 | 0x08 | 0x10)
+
+
+def server_rows(text: str) -> list[ServerRow]:
+    """Read ``show servers state``."""
+    lines = text.splitlines()
+    header = next(line for line in lines if line.startswith("# ")).split()[1:]
+    rows = [line.split() for line in lines if line and not line.startswith("#")]
+    found = [dict(zip(header, row, strict=False)) for row in rows if len(row) > 1]
+    return [
+        ServerRow(
+            name=row["srv_name"],
+            address=row["srv_addr"],
+            port=int(row["srv_port"]),
+            is_up=row["srv_op_state"] == "2",
+            admin=int(row["srv_admin_state"]),
+            weight=int(row["srv_uweight"]),
+        )
+        for row in found
+    ]
 
 
 class Stack:
@@ -180,7 +199,7 @@ class Stack:
 
     def runtime(self, command: str) -> str:
         """Send one command to HAProxy's runtime socket, past the reconciler."""
-        return self.exec("probe", "python3", "-c", _ASK, command)
+        return self.exec("probe", "python3", "-c", ASK, command)
 
     def show_info(self) -> dict[str, str]:
         """Return ``show info``, among others ``Pid`` and ``Uptime_sec``."""
@@ -189,21 +208,7 @@ class Stack:
 
     def servers(self, backend: str) -> list[ServerRow]:
         """Return the servers of a backend as HAProxy reports them."""
-        lines = self.runtime(f"show servers state {backend}").splitlines()
-        header = next(line for line in lines if line.startswith("# ")).split()[1:]
-        rows = [line.split() for line in lines if line and not line.startswith("#")]
-        found = [dict(zip(header, row, strict=False)) for row in rows if len(row) > 1]
-        return [
-            ServerRow(
-                name=row["srv_name"],
-                address=row["srv_addr"],
-                port=int(row["srv_port"]),
-                is_up=row["srv_op_state"] == "2",
-                admin=int(row["srv_admin_state"]),
-                weight=int(row["srv_uweight"]),
-            )
-            for row in found
-        ]
+        return server_rows(self.runtime(f"show servers state {backend}"))
 
     def ready_addresses(self, backend: str) -> list[str]:
         """Return the addresses of the ready and up slots, sorted, duplicates kept."""

@@ -8,6 +8,8 @@ down. The test itself stands on the bridge too: it reaches published ports at a 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -23,6 +25,9 @@ _NETWORK = "10.213"
 
 _OVERLAYS = "10.214.0.0/16"
 
+SOCKET_AT = "/run/reconciler-lab"
+"""Where containers of every node find their own engine's socket."""
+
 HEARTBEAT_SECONDS = 1
 """How often a node has to be heard of; it is down when three were missed (5 s usually)."""
 
@@ -31,7 +36,7 @@ class Node(PrivateEngine):
     """One node: an engine of the test's own, at an address on the lab's bridge."""
 
     def __init__(self, source: Engine, hostname: str, address: str) -> None:
-        super().__init__(source, hostname=hostname)
+        super().__init__(source, hostname=hostname, socket_at=SOCKET_AT)
         self.hostname = hostname
         self.address = address
         self.link = f"lab{uuid.uuid4().hex[:8]}"
@@ -97,6 +102,14 @@ class SwarmLab:
         """Undo it."""
         for node in nodes:
             self._on_switch("link", "set", node.link, "up")
+
+    def freeze(self, node: Node) -> None:
+        """Stop an engine's process where it is. Its containers go on."""
+        os.kill(node.pid, signal.SIGSTOP)
+
+    def thaw(self, node: Node) -> None:
+        """Let it go on."""
+        os.kill(node.pid, signal.SIGCONT)
 
     def state_of(self, node: Node) -> str:
         """Return a node's state as the manager has it: ready or down."""
@@ -221,7 +234,13 @@ def _removed(node: Node) -> None:
         capture_output=True,
         timeout=60,
     )
-    node.remove()
+
+    def removed() -> bool:
+        node.remove()
+        return True
+
+    # The engine is removing them as well, and says so of each that it is at.
+    wait_until(removed, claim=f"{node.hostname} is gone", timeout_seconds=90)
 
 
 def _free_third() -> int:

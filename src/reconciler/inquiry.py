@@ -40,6 +40,8 @@ class ProxyWorld:
     """One HAProxy as read, and what a pass would do to it."""
 
     name: str
+    container: str | None = None
+    """In which it was found; None where its socket was given."""
     observed: Observed | None = None
     readings: Mapping[ServerRef, Reading] = field(default_factory=dict)
     desired: Desired = field(default_factory=Desired)
@@ -204,7 +206,9 @@ class Lookout:
             )
         )
         return [
-            one for one in worlds if one.error is None or not found[one.name].is_leaving
+            dataclasses.replace(one, container=found[one.name].container)
+            for one in worlds
+            if one.error is None or not found[one.name].is_leaving
         ]
 
     def _learn(self, containers: list[Container]) -> None:
@@ -224,8 +228,9 @@ class Lookout:
         if not world.plan.wants_connections:
             return world
         proxy = self._proxies[world.name]
+        again = await _observed(proxy, with_connections=True)
         return self._planned(
-            await _observed(proxy, with_connections=True), is_known=True
+            dataclasses.replace(again, container=world.container), is_known=True
         )
 
     def _planned(self, world: ProxyWorld, *, is_known: bool) -> ProxyWorld:

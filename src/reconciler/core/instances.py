@@ -124,6 +124,11 @@ def _port(text: str) -> int | None:
     return int(text)
 
 
+def _port_of(label: str) -> int | None:
+    """Return the port that a label is, None for what only says that it is one of them: 1."""
+    return None if label.lower() in _YES else _port(label)
+
+
 def labels_of(sources: Iterable[Source]) -> frozenset[str]:
     """Return the labels by which containers are found: they have to be kept."""
     return frozenset(one.name for one in sources if one.kind == "docker")
@@ -145,8 +150,8 @@ def instance_of(
     if isinstance(address, Refused):
         return Problem(container.name, source.text, address.reason)
     port = source.port
-    if port is None and source.kind == "docker":
-        port = _port(container.labels[source.name])
+    if port is None and source.kind == "docker" and source.value is None:
+        port = _port_of(container.labels[source.name])
     host = f"[{address.value}]" if ":" in address.value else address.value
     scheme = "tls" if source.is_tls else "tcp"
     return Instance(

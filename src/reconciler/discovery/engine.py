@@ -83,11 +83,9 @@ class Engine:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         keep: Collection[str] = (),
     ) -> None:
-        """``url`` as in DOCKER_HOST; None takes the environment's, else the usual socket.
-
-        ``keep`` are labels that count beside those that always do.
-        """
-        self._keep = keep
+        """``url`` as in DOCKER_HOST; None takes the environment's, else the usual socket."""
+        self.keep = keep
+        """Labels that count beside those that always do."""
         self._url = url
         self._timeout_seconds = timeout_seconds
         self._pool = ThreadPoolExecutor(DOCKER_THREADS, thread_name_prefix="docker")
@@ -145,10 +143,10 @@ class Engine:
                     f"docker refused to describe container {quoted(container_id)}: status "
                     f"{answer.status}, {quoted(answer.body.decode(errors='replace'))}"
                 )
-            return container_from_inspect(json.loads(answer.body), self._keep)
+            return container_from_inspect(json.loads(answer.body), self.keep)
 
     def _from_list(self, entry: Mapping[str, Any]) -> Container:
-        return container_from_list(entry, self._keep)
+        return container_from_list(entry, self.keep)
 
     async def list_of(self, path: str, elements: JsonElements[T]) -> list[T]:
         """Return what ``elements`` makes of each entry of a list, read some at a time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from functools import partial
 from urllib.parse import quote
 
 from reconciler.core.swarm import Node, Service, Task
@@ -28,6 +29,8 @@ class SwarmApi:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._task_from = partial(task_from, keep=engine.keep)
+        self._service_from = partial(service_from, keep=engine.keep)
         self._known: Mapping[bytes, Task] = {}
 
     async def role(self) -> Role:
@@ -40,7 +43,7 @@ class SwarmApi:
 
     async def services(self) -> dict[str, Service]:
         """Return all services by id."""
-        elements = JsonElements(service_from)
+        elements = JsonElements(self._service_from)
         return {
             one.id: one for one in await self._engine.list_of("/services", elements)
         }
@@ -56,7 +59,7 @@ class SwarmApi:
         A task whose text is as it was the last time is not parsed again: it is the same
         object.
         """
-        elements = JsonElements(task_from, self._known, seam=SWARM_SEAM)
+        elements = JsonElements(self._task_from, self._known, seam=SWARM_SEAM)
         filters = quote('{"desired-state":["running"]}')
         found = await self._engine.list_of(f"/tasks?filters={filters}", elements)
         self._known = elements.remembered
@@ -64,7 +67,7 @@ class SwarmApi:
 
     async def all_tasks(self) -> dict[str, Task]:
         """Return every task by id, those too of which only the history is left."""
-        elements = JsonElements(task_from)
+        elements = JsonElements(self._task_from)
         return {one.id: one for one in await self._engine.list_of("/tasks", elements)}
 
     async def tasks_of(self, ids: Collection[str]) -> dict[str, Task]:
@@ -74,7 +77,7 @@ class SwarmApi:
         for start in range(0, len(some), MOST_IDS):
             wanted = {"id": some[start : start + MOST_IDS]}
             filters = quote(json.dumps(wanted, separators=(",", ":")))
-            elements = JsonElements(task_from)
+            elements = JsonElements(self._task_from)
             tasks = await self._engine.list_of(f"/tasks?filters={filters}", elements)
             found |= {one.id: one for one in tasks}
         return found

@@ -5,7 +5,7 @@ Sources: Docker Engine API, ``TaskList``, ``ServiceList``, ``NodeList``, ``Syste
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,12 +73,15 @@ def required(role: Role, *, is_wanted: bool) -> None:
         )
 
 
-def task_from(document: Json) -> Task:
-    """Return the task of one entry of ``GET /tasks``. Raises DiscoveryError."""
-    return read_as(_task, document)
+def task_from(document: Json, keep: Collection[str] = ()) -> Task:
+    """Return the task of one entry of ``GET /tasks``. Raises DiscoveryError.
+
+    ``keep`` are labels that count beside those that always do.
+    """
+    return read_as(lambda one: _task(one, keep), document)
 
 
-def _task(document: Json) -> Task:
+def _task(document: Json, keep: Collection[str]) -> Task:
     status = document.get("Status") or {}
     container = (document.get("Spec") or {}).get("ContainerSpec") or {}
     node = str(document.get("NodeID") or "")
@@ -97,7 +100,7 @@ def _task(document: Json) -> Task:
             for one in document.get("NetworksAttachments") or ()
             if not _is_ingress(one)
         ),
-        labels=kept_labels(container.get("Labels")),
+        labels=kept_labels(container.get("Labels"), keep),
         created=unix_seconds(str(document.get("CreatedAt") or "")[:19]),
     )
 
@@ -124,12 +127,15 @@ def _attachment(document: Mapping[str, Any]) -> Attachment:
     )
 
 
-def service_from(document: Json) -> Service:
-    """Return the service of one entry of ``GET /services``. Raises DiscoveryError."""
-    return read_as(_service, document)
+def service_from(document: Json, keep: Collection[str] = ()) -> Service:
+    """Return the service of one entry of ``GET /services``. Raises DiscoveryError.
+
+    ``keep`` are labels that count beside those that always do.
+    """
+    return read_as(lambda one: _service(one, keep), document)
 
 
-def _service(document: Json) -> Service:
+def _service(document: Json, keep: Collection[str]) -> Service:
     spec = document["Spec"]
     published = (spec.get("EndpointSpec") or {}).get("Ports") or ()
     ports = {
@@ -140,7 +146,7 @@ def _service(document: Json) -> Service:
     return Service(
         id=str(document["ID"]),
         name=str(spec["Name"]),
-        labels=kept_labels(spec.get("Labels")),
+        labels=kept_labels(spec.get("Labels"), keep),
         tcp_ports=tuple(sorted(ports)),
     )
 

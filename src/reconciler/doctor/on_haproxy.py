@@ -81,7 +81,9 @@ def _process(proxy: ProxyReading) -> Iterator[Finding]:
     if observed is None:
         return
     process = observed.process
+    where = proxy.world.container
     said = f"haproxy {process.version}, pid {process.pid}"
+    said += f", found in container {where}" if where else ""
     if process.release < _OLDEST:
         mend = "upgrade HAProxy: 2.6 is the oldest release that was tried"
         yield found(Code.HAPROXY_OLD, proxy.name, said, mend, section=section)

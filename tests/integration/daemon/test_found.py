@@ -215,6 +215,7 @@ async def test_commands_find_the_same_ones(
     assert [planned.code, drained.code, told.code] == [0, 0, 0]
     assert edge.url in told.stdout
     assert f"haproxy {edge.url}" in checked.stdout
+    assert "found in container edge-1" in checked.stdout
     assert "daemon-haproxies" not in checked.stdout
 
 

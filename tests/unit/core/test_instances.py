@@ -126,6 +126,26 @@ def test_where_an_instance_is(source: str, url: str | None) -> None:
         assert found == Instance(url, haproxy().name, haproxy().id, source)
 
 
+@pytest.mark.parametrize(
+    ("source", "value", "port"),
+    [
+        ("docker://edge", "8404", 8404),
+        ("docker://edge", "1", 9999),
+        ("docker://edge", "65536", 9999),
+        ("docker://edge=8404", "8404", 9999),
+    ],
+)
+def test_a_label_is_a_port_only_where_it_can_be_meant_so(
+    source: str, value: str, port: int
+) -> None:
+    """`edge=1` says yes, and a value that was asked for says which ones."""
+    found = instance_of(
+        source_of(source), haproxy(labels={**LABELS, "edge": value}), Context()
+    )
+    assert isinstance(found, Instance)
+    assert found.url == f"tcp://10.0.9.4:{port}"
+
+
 def test_its_network_is_chosen_as_an_endpoints() -> None:
     """By name, short name, or the one shared; and what is not clear is said."""
     both = haproxy(networks=(FRONT, RUNTIME))

@@ -108,6 +108,16 @@ def test_ipv6_and_the_routing_mesh() -> None:
     ]
 
 
+def test_labels_that_are_asked_for_are_kept() -> None:
+    """HAProxies are found by them, on whatever node; others are thrown away."""
+    labels = {"edge": "1", "other": "2"}
+    task = {"ID": "a", "Spec": {"ContainerSpec": {"Labels": labels}}}
+    service = {"ID": "s", "Spec": {"Name": "lb", "Labels": labels}}
+    assert task_from(task, keep={"edge"}).labels == {"edge": "1"}
+    assert service_from(service, keep={"edge"}).labels == {"edge": "1"}
+    assert task_from(task).labels == {}
+
+
 def test_events_of_services_and_nodes() -> None:
     """What a manager tells beside these is of no concern."""
     event = {"Type": "service", "Action": "update", "Actor": {"ID": "a"}}

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-tools bench-latency bench-burst bench-steady bench-fanout bench-churn bench-peers bench-capacity bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
+.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-tools bench-latency bench-burst bench-steady bench-fanout bench-found bench-churn bench-peers bench-capacity bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -49,7 +49,7 @@ format: venv ## Put the code in its format and mend what can be mended
 typecheck: venv ## Check types
 	$(bin)/mypy
 
-bench: bench-latency bench-burst bench-steady bench-fanout bench-churn bench-peers bench-capacity ## Every measure of speed and size, in turn: 50 minutes
+bench: bench-latency bench-burst bench-steady bench-fanout bench-found bench-churn bench-peers bench-capacity ## Every measure of speed and size, in turn: 50 minutes
 
 bench-latency: bench-tools ## Measure from a container's start to its slot being ready, and the way out
 	@scripts/setup
@@ -63,6 +63,9 @@ bench-steady: bench-tools versions ## What an event, a resync and idling cost wi
 
 bench-fanout: bench-tools versions ## 1, 5 and 20 HAProxies, one of them stalled and one down
 	$(bin)/python benchmarks/fanout
+
+bench-found: bench-tools versions ## HAProxies that come while the daemon runs: how soon each is full
+	$(bin)/python benchmarks/found
 
 bench-churn: bench-tools versions ## 100,000 starts and stops: what grows, what gets slower
 	$(bin)/python benchmarks/churn

@@ -148,6 +148,7 @@ async def compared(batches: Sequence[Batch], version: str, slots: int) -> None:
         assert left.actions == ()
 
 
+@pytest.mark.timeout(300)  # so many examples take a slow processor more than a minute
 @settings(max_examples=6000, deadline=None)
 @given(
     st.lists(changes(), min_size=1, max_size=8),

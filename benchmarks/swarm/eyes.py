@@ -19,7 +19,7 @@ from tests.support.swarm_lab import Node, SwarmLab
 from tests.support.swarm_stack import SwarmStack
 
 
-LOOK_SECONDS = 0.01
+LOOK_SECONDS = 0.025
 
 PROBE = """
 import json, socket, sys, time
@@ -44,7 +44,7 @@ while time.monotonic() < ends:
         if state != last.get(address, "gone"):
             print(json.dumps([now, address, state]), flush=True)
     last = seen
-    time.sleep(0.005)
+    time.sleep(0.02)
 """
 
 

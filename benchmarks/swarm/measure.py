@@ -137,11 +137,17 @@ def _reckon(eyes: Eyes, found: Found) -> None:
     last_out: dict[str, list[float]] = {}
     for table in eyes.tables.values():
         in_rotation: dict[str, float] = {}
+        is_out: set[str] = set()
         for at, address, word in table:
             # A slot whose first check is still to come is down, and in rotation for us.
             if word in {"ready", "down"} and address not in in_rotation:
                 in_rotation[address] = at
-            elif word in {"out", "gone"} and address in in_rotation:
+            elif (
+                word in {"out", "gone"}
+                and address in in_rotation
+                and address not in is_out
+            ):
+                is_out.add(address)
                 last_out.setdefault(address, []).append(at)
         for address, at in in_rotation.items():
             if address in eyes.running and at >= eyes.running[address] - 1:

@@ -30,8 +30,9 @@ from reconciler.discovery.swarm_json import Role, SwarmEvent, required
 from reconciler.errors import DiscoveryError
 
 
-BUSY_PAUSE_SECONDS, BUSY_COST = 0.1, 4
-"""Between two readings while something moves; at least so many times as long as one takes."""
+BUSY_PAUSE_SECONDS, BUSY_COST, LONGEST_BUSY_PAUSE_SECONDS = 0.1, 4, 0.5
+"""Between two readings while something moves; so many times as long as one takes, where that
+is longer, but no longer than this: an engine that starts many tasks is slow to answer."""
 
 QUIET_PAUSE_SECONDS, QUIET_COST = 1.0, 50
 """The same while nothing moves: two seconds are what an engine gives us before a stop
@@ -161,7 +162,8 @@ class SwarmWatcher:
         # However many hints there are, an engine is not asked without a pause.
         await asyncio.sleep(min(BUSY_PAUSE_SECONDS / 2, cost))
         if now() < self._busy_until:
-            pause = max(BUSY_PAUSE_SECONDS, BUSY_COST * cost)
+            longest = LONGEST_BUSY_PAUSE_SECONDS
+            pause = max(BUSY_PAUSE_SECONDS, min(BUSY_COST * cost, longest))
         else:
             pause = max(QUIET_PAUSE_SECONDS, QUIET_COST * cost)
         with suppress(TimeoutError):

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-tools bench-latency bench-burst bench-steady bench-fanout bench-found bench-churn bench-peers bench-capacity bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
+.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-tools bench-latency bench-burst bench-steady bench-fanout bench-found bench-churn bench-peers bench-capacity bench-swarm bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -66,6 +66,10 @@ bench-fanout: bench-tools versions ## 1, 5 and 20 HAProxies, one of them stalled
 
 bench-found: bench-tools versions ## HAProxies that come while the daemon runs: how soon each is full
 	$(bin)/python benchmarks/found
+
+bench-swarm: bench-tools ## A swarm of three nodes: how late slots are, and whether a request is lost
+	@scripts/setup
+	$(bin)/python benchmarks/swarm
 
 bench-churn: bench-tools versions ## 100,000 starts and stops: what grows, what gets slower
 	$(bin)/python benchmarks/churn

@@ -140,8 +140,16 @@ class Stack:
         self.down()
 
     def down(self) -> None:
-        """Remove the project with its volumes."""
-        self.compose("down", "--volumes", "--timeout", "1", timeout_seconds=120)
+        """Remove the project with its volumes.
+
+        An engine that is still taking a container off the network refuses to remove that.
+        """
+
+        def is_gone() -> bool:
+            self.compose("down", "--volumes", "--timeout", "1", timeout_seconds=120)
+            return True
+
+        wait_until(is_gone, claim=f"the project {self.project} is gone")
 
     def compose(self, *arguments: str, timeout_seconds: float = 60) -> str:
         """Run ``docker compose`` on this project; raises CommandError."""

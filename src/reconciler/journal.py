@@ -131,7 +131,8 @@ class Journal:
         """Note some changes of a pass."""
         latency = None if late is None else round(late * 1000, 1)
         for change in changes:
-            self._note_change(worker.name, change, latency)
+            if change.kind != "prepare":  # nobody is in rotation by that, or out of it
+                self._note_change(worker.name, change, latency)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Note that another HAProxy process answers; the first one is no replacement."""

@@ -11,6 +11,7 @@ from reconciler.errors import RuntimeSocketError
 
 
 EVENT_ACTIONS = (
+    "create",
     "start",
     "kill",
     "die",
@@ -50,12 +51,15 @@ class Proxy(Protocol):
         Raises RuntimeSocketError; never returns part of a table.
         """
 
-    async def look(self, servers: Sequence[Server]) -> tuple[Process, list[Server]]:
+    async def look(
+        self, servers: Sequence[Server], *, verify: bool = True
+    ) -> tuple[Process, list[Server]]:
         """Read a few servers anew; it costs the same whatever the size of their backends.
 
         ``servers`` are as they were read before. Returns them, in the same order, as they
         are now, with the connections they have in use; and the process that told it. Where
-        that is another one they may be unchanged. Raises RuntimeSocketError.
+        that is another one they may be unchanged. Without ``verify`` it is not asked which
+        process answers: for a look that ``apply`` follows. Raises RuntimeSocketError.
         """
 
     async def apply(

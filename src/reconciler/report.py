@@ -17,6 +17,7 @@ _SHORT_ID = 12
 """As many digits of a container's id as `docker ps` shows."""
 
 _SENTENCES = {
+    "prepare": "prepared for %s in %s",
     "assign": "assigned %s to %s",
     "finish": "finished assigning %s to %s",
     "release": "released %s from %s",
@@ -74,9 +75,11 @@ class LogReporter:
             return
         latency: Fields = {} if late is None else {"latency_ms": round(late * 1000, 1)}
         for change in changes:
+            # Nobody is in rotation by that, or out of it.
+            level = logging.DEBUG if change.kind == "prepare" else logging.INFO
             sentence = _SENTENCES[change.kind]
             extra = _fields(change) | latency | where
-            _log.info(sentence, _tenant(change), change.ref, extra=extra)
+            _log.log(level, sentence, _tenant(change), change.ref, extra=extra)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:
         """Log that another HAProxy process answers."""

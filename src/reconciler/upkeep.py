@@ -19,6 +19,7 @@ from reconciler.core.claims import ClaimTable
 from reconciler.core.desired import Claim, desired_from
 from reconciler.core.model import (
     Cause,
+    Change,
     Endpoint,
     Observed,
     Place,
@@ -66,6 +67,9 @@ them have been free for a shorter time yet."""
 _TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
 """Kinds of changes that need a reading of this very moment: an operator, or another
 reconciler, may have changed these slots since ours."""
+
+_COMES = frozenset({Rotation.READY, Rotation.START})
+"""Whoever may get a slot."""
 
 _WAITS = frozenset({Cause.NO_SLOT, Cause.SLOT_BUSY})
 
@@ -124,6 +128,8 @@ class Upkeep:
         """Backends of which a part of the last plan was left to the next pass."""
         self._concerns_slots = False
         """Whether some claim that changed is on a place that has a slot."""
+        self._prepared: set[ServerRef] = set()
+        """Slots that were given the address of somebody who did not run yet."""
         self._counted: set[str] = set()
         self._looked: list[Server] = []
         self.status = status
@@ -187,7 +193,7 @@ class Upkeep:
         now = asyncio.get_running_loop().time
         for number, part in enumerate(parts, 1):
             outcome = await carry_out(part, self._proxy, self._mirror, now)
-            outcome = self._with_tenants(outcome)
+            outcome = self._in_words(outcome)
             if outcome.refusals:
                 self.must_observe = "haproxy refused a command"
             if number == len(parts):
@@ -288,7 +294,7 @@ class Upkeep:
         if not 0 < len(going) <= FEW:
             return await self._planned(scope)
         read |= {slot.ref for slot in going}
-        looking = asyncio.create_task(self._look(going))
+        looking = asyncio.create_task(self._look(going, verify=False))
         try:
             await asyncio.sleep(0)  # it asks, and HAProxy answers while we plan
             planned = await self._planned(scope)
@@ -398,7 +404,7 @@ class Upkeep:
         newcomers: dict[str, set[tuple[str, int]]] = {}
         for claim in claims:
             one = claim.outcome
-            if isinstance(one, Endpoint) and one.rotation is Rotation.READY:
+            if isinstance(one, Endpoint) and one.rotation in _COMES:
                 place = (one.address, one.port)
                 if not self._mirror.has_slot_at(one.backend, place):
                     newcomers.setdefault(one.backend, set()).add(place)
@@ -412,12 +418,14 @@ class Upkeep:
             part[backend] = {slot.ref.server: slot for slot in slots}
         return part
 
-    async def _look(self, servers: Iterable[Server]) -> set[str]:
+    async def _look(
+        self, servers: Iterable[Server], *, verify: bool = True
+    ) -> set[str]:
         """Read a few servers anew, and nothing else of their backends.
 
         Returns the backends in which another hand has written.
         """
-        process, seen = await self._proxy.look(list(servers))
+        process, seen = await self._proxy.look(list(servers), verify=verify)
         if not process.is_same(self.status.process):
             self.must_observe = "the haproxy process was replaced"
             return set()
@@ -462,19 +470,29 @@ class Upkeep:
         status.process = observed.process
         return differing
 
-    def _with_tenants(self, outcome: Outcome) -> Outcome:
-        """Name whoever was released: the planner only knows who is desired."""
-        changes = tuple(
-            change
-            if change.tenant is not None or change.port is None
-            else change._replace(
-                tenant=self._claims.last_tenant(
-                    change.ref.backend, change.address, change.port
-                )
-            )
-            for change in outcome.changes
-        )
+    def _in_words(self, outcome: Outcome) -> Outcome:
+        """Say of changes what the planner cannot know: it knows this moment alone."""
+        changes = tuple(map(self._with_tenant, outcome.changes))
+        if self._prepared:
+            changes = tuple(map(self._as_assigned, changes))
+        self._prepared |= {one.ref for one in changes if one.kind == "prepare"}
         return dataclasses.replace(outcome, changes=changes)
+
+    def _with_tenant(self, change: Change) -> Change:
+        """Name whoever was released: the planner only knows who is desired."""
+        if change.tenant is not None or change.port is None:
+            return change
+        backend = change.ref.backend
+        tenant = self._claims.last_tenant(backend, change.address, change.port)
+        return change._replace(tenant=tenant)
+
+    def _as_assigned(self, change: Change) -> Change:
+        """Whoever comes into a slot that was prepared is assigned to it only now."""
+        if change.ref in self._prepared and change.kind != "prepare":
+            self._prepared.discard(change.ref)
+            if change.kind == "finish":
+                return change._replace(kind="assign", reason="a new endpoint")
+        return change
 
     async def _forget_connections(self) -> None:
         """Connections were read for the last pass: by now they are others."""
@@ -499,6 +517,8 @@ class Upkeep:
 
     def _note_unplaced(self, planned: Plan, scope: Scope) -> None:
         """Keep who has no slot. Of what was not planned for, that is as it was."""
+        if not (planned.unplaced or self.status.unplaced):
+            return
         by_backend: dict[str, list[Unplaced]] = {}
         for one in planned.unplaced:
             by_backend.setdefault(one.backend or "", []).append(one)
@@ -525,7 +545,9 @@ class Upkeep:
         """Set what this worker wakes up for by itself."""
         whole = None if scope.is_everything else scope.backends
         self.alarms.due_at(outcome.plan.due, whole)
-        self.alarms.changed({change.ref for change in outcome.changes}, now)
+        # Whoever comes into a slot that was prepared has its address confirmed first.
+        lasting = {one.ref for one in outcome.changes if one.kind != "prepare"}
+        self.alarms.changed(lasting, now)
         waiting = {
             one.backend
             for one in self.status.all_unplaced()

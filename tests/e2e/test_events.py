@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support.engine import Engine, wait_until
-from tests.support.recorder import DRAIN, FREE, READY, Recorder
+from tests.support.engine import CommandError, Engine, wait_until
+from tests.support.recorder import BETWEEN, DRAIN, FREE, READY, Recorder
 from tests.support.singles import Single, Singles
 from tests.support.stack import ServerRow, Stack
 
@@ -98,6 +98,33 @@ def test_start(stack: Stack, singles: Singles, recorder: Recorder) -> None:
     recorder.wait_said(first.id, "start", "stop", "start")
     row = slot_of(stack, again)
     assert (row.is_ready, row.weight, row.port) == (True, 1, 8000)
+
+
+def test_create_and_start(stack: Stack, singles: Singles, recorder: Recorder) -> None:
+    """Its slot has the address before it runs, and is in rotation once it does."""
+    created = singles.create()
+
+    docker(stack, "start", created.id)
+
+    single = singles.look(created.name)
+    (ready,) = recorder.wait_story(single.address, READY)
+    began = recorder.at(single.id, "start")
+    addressed = min(s.at for s in list(recorder.steps) if s.address == single.address)
+    assert addressed < began < ready.at
+
+
+def test_a_start_that_fails(stack: Stack, singles: Singles, recorder: Recorder) -> None:
+    """Nobody is in rotation by it, and no slot is lost."""
+    before = recorder.occupied()
+    created = singles.create(command=("/does/not/exist",))
+
+    with pytest.raises(CommandError, match="exist"):
+        docker(stack, "start", created.id)
+
+    recorder.wait_said(created.id, "connect", "disconnect")
+    wait_until(lambda: recorder.occupied() == before, claim="no slot is lost")
+    placed = [s for s in list(recorder.steps) if s.address not in before]
+    assert {s.state for s in placed if not s.address.startswith("127.")} == {BETWEEN}
 
 
 def test_scale_up(stack: Stack, recorder: Recorder) -> None:

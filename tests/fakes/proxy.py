@@ -153,7 +153,12 @@ class FakeProxy:
         }
         return Observed(process=self.worker, backends=found)
 
-    async def look(self, servers: Sequence[Server]) -> tuple[Process, list[Server]]:
+    async def look(
+        self,
+        servers: Sequence[Server],
+        *,
+        verify: bool = True,  # noqa: ARG002
+    ) -> tuple[Process, list[Server]]:
         """Read a few servers, with their connections."""
         self.looked.append([one.ref for one in servers])
         await self._reach()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import Callable, Collection
 
 from reconciler.core.swarm import Node, Service, SwarmView, Task
 from reconciler.discovery.swarm_json import Role, SwarmEvent
@@ -20,10 +20,10 @@ class FakeStream:
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[SwarmEvent | None] = asyncio.Queue()
 
-    async def events(self) -> AsyncGenerator[SwarmEvent]:
-        """Yield what is sent, until the end."""
+    async def follow(self, take: Callable[[SwarmEvent], None]) -> None:
+        """Hand out what is sent, until the end."""
         while (event := await self._waiting.get()) is not None:
-            yield event
+            take(event)
 
     def send(self, event: SwarmEvent | None) -> None:
         """Send an event, or the end."""

@@ -162,6 +162,31 @@ def test_small_passes_end_where_whole_ones_do(
     asyncio.run(compared(batches, version, slots))
 
 
+@st.composite
+def starts(draw: st.DrawFn) -> list[Batch]:
+    """Containers that are about to start, start, change, go; there are slots for all."""
+    batches: list[Batch] = []
+    for number, step in draw(
+        st.lists(
+            st.tuples(st.integers(1, 5), st.sampled_from(("expect", "begin", "gone"))),
+            max_size=12,
+        )
+    ):
+        one = container(number, labels={"haproxy.backend": "api"})
+        if step == "expect":
+            one = dataclasses.replace(one, is_running=False, is_starting=True)
+        batches.append({one.id: None if step == "gone" else one})
+    return batches
+
+
+@given(starts(), st.sampled_from(("3.0.11", "2.6.12")))
+def test_small_passes_prepare_as_whole_ones_do(
+    batches: list[Batch], version: str
+) -> None:
+    """Whoever is about to start has the same slot either way, and is let in to it."""
+    asyncio.run(compared(batches, version, 9))
+
+
 @given(st.lists(st.integers(1, 200), max_size=200), st.integers(1, 250))
 def test_taking_some_of_what_changed_loses_nothing(
     numbers: list[int], most: int

@@ -119,14 +119,30 @@ class Control:
     ) -> ScriptedContainer:
         """Start a created or stopped container: network connects, then ``start``."""
         container = self.find(ref)
+        if not container.is_attached:
+            self.attach(container)
+        container.is_attached = False
         container.state, container.exit_code = "running", 0
         container.started_ns = self.clock.now_ns()
         if container.health is not None:
             container.health = health or "starting"
-        for network in container.networks:
-            self._emit_network(container, network, "connect")
         self._emit(container, "start")
         return container
+
+    def attach(self, ref: str | ScriptedContainer) -> ScriptedContainer:
+        """Begin to start a container: it is connected to its networks, and no more."""
+        container = self.find(ref)
+        container.is_attached = True
+        for network in container.networks:
+            self._emit_network(container, network, "connect")
+        return container
+
+    def fail_to_start(self, ref: str | ScriptedContainer) -> None:
+        """Give up a start that was begun: it is taken off its networks."""
+        container = self.find(ref)
+        container.is_attached = False
+        for network in container.networks:
+            self._emit_network(container, network, "disconnect")
 
     def run(self, name: str, **options: Unpack[Options]) -> ScriptedContainer:
         """Create and start, as ``docker run -d``; ``health`` is what it starts with."""

@@ -90,6 +90,8 @@ class ScriptedContainer:
     started_ns: int = 0
     finished_ns: int = 0
     exit_code: int = 0
+    is_attached: bool = False
+    """Whether it has its addresses and does not run yet: the engine is starting it."""
     number: int = 0
     listed: Listed | None = field(default=None, repr=False, compare=False)
 

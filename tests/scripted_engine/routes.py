@@ -54,6 +54,14 @@ def _networks(control: Control, _request: Request) -> Answer:
     )
 
 
+def _network(control: Control, request: Request) -> Answer:
+    ref = request.network_ref
+    for each in control.networks.values():
+        if ref in (each.id, each.name):
+            return Answer.json(views.network(each, control.containers))
+    return Answer.error(404, f"network {ref} not found")
+
+
 def _inspect(control: Control, request: Request) -> Answer:
     container = control.find(request.container_ref or "")
     return Answer.json(views.inspect(container, control.networks))
@@ -88,6 +96,7 @@ _ROUTES: dict[str, Callable[[Control, Request], Answer]] = {
     "/version": _version,
     "/info": _info,
     "/networks": _networks,
+    "/networks/{id}": _network,
     "/containers/json": _list,
     "/containers/{id}/json": _inspect,
 }

@@ -95,6 +95,30 @@ def networks_of(
     }
 
 
+def network(
+    network: Network, containers: Collection[ScriptedContainer]
+) -> dict[str, Any]:
+    """Return ``GET /networks/{id}``: the network, and who has an address on it."""
+    attached = {
+        each.id: each.networks[network.name]
+        for each in containers
+        if network.name in each.networks and (each.is_up or each.is_attached)
+    }
+    return {
+        "Name": network.name,
+        "Id": network.id,
+        "Driver": network.driver,
+        "Containers": {
+            id_: {
+                "EndpointID": digest(id_, network.id),
+                "IPv4Address": f"{found.ipv4}/15" if found.ipv4 else "",
+                "IPv6Address": f"{found.ipv6}/64" if found.ipv6 else "",
+            }
+            for id_, found in attached.items()
+        },
+    }
+
+
 def list_entry(
     container: ScriptedContainer, networks: Mapping[str, Network], now_ns: int
 ) -> dict[str, Any]:
@@ -184,6 +208,8 @@ def _config(container: ScriptedContainer) -> dict[str, Any]:
     # The real engine leaves these out where the image or the user did not set them.
     if container.ports:
         config["ExposedPorts"] = {name: {} for name in container.ports}
+    if container.health is not None:
+        config["Healthcheck"] = {"Test": ["CMD", "true"]}
     if container.stop_signal:
         config["StopSignal"] = container.stop_signal
     if container.stop_timeout is not None:

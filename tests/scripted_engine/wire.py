@@ -23,6 +23,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 _VERSION_PREFIX = re.compile(r"^/v\d+\.\d+(?=/)")
 _CONTAINER_PATH = re.compile(r"^/containers/(?P<ref>.+)/json$")
+_NETWORK_PATH = re.compile(r"^/networks/(?P<ref>.+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,18 @@ class Request:
         return match["ref"] if match else None
 
     @property
+    def network_ref(self) -> str | None:
+        """The network of a request for one, None for every other request."""
+        match = _NETWORK_PATH.match(self.path)
+        return match["ref"] if match else None
+
+    @property
     def route(self) -> str:
-        """The path with a container's id replaced by ``{id}``: the key of the counters."""
+        """The path with a container's or network's id replaced by ``{id}``: the key of the
+        counters.
+        """
+        if self.network_ref:
+            return "/networks/{id}"
         return "/containers/{id}/json" if self.container_ref else self.path
 
 

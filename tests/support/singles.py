@@ -46,11 +46,25 @@ class Singles:
 
         Without a command it is ``slow_to_stop.py``; ``options`` are of ``docker run``.
         """
+        name = self._make("run", "--detach", *options, command=command)
+        if not command:
+            # Before that its first process would not hear a signal.
+            wait_until(
+                lambda: "serves" in self.stack.engine.docker("logs", name),
+                claim=f"{name} serves",
+            )
+        return self.look(name)
+
+    def create(self, *options: str, command: tuple[str, ...] = ()) -> Single:
+        """Make such a container, and do not start it."""
+        return self.look(self._make("create", *options, command=command))
+
+    def _make(self, verb: str, *options: str, command: tuple[str, ...]) -> str:
         self._made += 1
         name = f"{self.stack.project}-single-{self._made}"
         server = ("python3", "-u", "/slow_to_stop.py")
         container_id = self.stack.engine.docker(
-            *("run", "--detach", f"--name={name}"),
+            *(verb, f"--name={name}"),
             f"--network={self.stack.project}_default",
             # Of that service, but not Compose's to count or remove. No label that names
             # the backend: another test's reconciler on this engine would take it for its own.
@@ -62,13 +76,7 @@ class Singles:
             *(command or server),
         ).strip()
         self._ids.append(container_id)
-        if not command:
-            # Before that its first process would not hear a signal.
-            wait_until(
-                lambda: "serves" in self.stack.engine.docker("logs", name),
-                claim=f"{name} serves",
-            )
-        return self.look(name)
+        return name
 
     def forget(self, single: Single) -> None:
         """The test has removed it by itself."""

@@ -57,7 +57,7 @@ def sure_claims(
         claim
         for claim in claims
         if not isinstance(one := claim.outcome, Endpoint)
-        or one.rotation is not Rotation.READY
+        or one.rotation not in (Rotation.READY, Rotation.START)
         or one.key in taken
         or (one.address, one.port) in heard.get(one.backend, ())
     ]

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from reconciler.core.desired import Claim, claims_of, desired_from, tenant_of
+from reconciler.core.desired import (
+    Claim,
+    claims_of,
+    desired_from,
+    tenant_of,
+    turned,
+)
 from reconciler.core.model import (
     Container,
     Desired,
@@ -138,7 +144,8 @@ class ClaimTable:
     def _remember(self, endpoint: Endpoint) -> None:
         before = self._endpoints.pop(endpoint.key, None)
         self._endpoints[endpoint.key] = endpoint
-        if before is not None and before != endpoint and self._lives(before):
+        is_other = before is not None and before.tenant != endpoint.tenant
+        if before is not None and is_other and self._lives(before):
             self._contested.add(endpoint.key)
         if len(self._endpoints) > 2 * len(self._claims) + 2 * _FORMER_KEPT:
             for key in list(self._endpoints)[: len(self._endpoints) // 2]:
@@ -162,6 +169,8 @@ class ClaimTable:
 
     def _settle(self, old: Container | None, new: Container | None) -> None:
         """Keep who has which address."""
+        if old and new and _is_same_tenant(old, new):
+            return
         for address in _addresses(old) if old else ():
             if old and self._address_is_of(address, old):
                 del self._by_address[address]
@@ -178,10 +187,12 @@ class ClaimTable:
     ) -> None:
         old = self._claims.pop(container_id, ())
         new: tuple[Claim, ...] = ()
-        self._settle(self._containers.pop(container_id, None), container)
+        before = self._containers.pop(container_id, None)
+        self._settle(before, container)
         if container is not None:
             self._containers[container_id] = container
-            new = claims_of(container, self._context)
+            turning = turned(old, before, container) if before and old else None
+            new = turning or claims_of(container, self._context)
         if new:
             self._claims[container_id] = new
         if old == new:
@@ -211,6 +222,12 @@ class ClaimTable:
         if isinstance(outcome, Endpoint):
             self._remember(outcome)
             self._at[outcome.key] = (*self._at.get(outcome.key, ()), claim)
+
+
+def _is_same_tenant(old: Container, new: Container) -> bool:
+    """Whether a container that changed has the same addresses, name and labels."""
+    is_same = old.networks is new.networks and old.labels is new.labels
+    return is_same and old.name == new.name
 
 
 def _places(claim: Claim) -> tuple[Place, ...]:

@@ -18,12 +18,14 @@ from reconciler.core.model import (
     Desired,
     Endpoint,
     Health,
+    Rotation,
     Tenant,
     Unplaced,
     with_mend,
 )
 from reconciler.core.placement import (
     BACKEND,
+    BACKENDS,
     PREFIX,
     Context,
     Found,
@@ -67,10 +69,70 @@ def claims_of(container: Container, context: Context) -> tuple[Claim, ...]:
     """Return everything one container asks for; nothing where it asks for nothing.
 
     A container that is not running, paused, or disabled asks for nothing. A bad label keeps
-    only this container out.
+    only this container out. One that is about to start asks for what it will have, and does
+    not miss anything yet.
     """
+    if container.is_starting:
+        claims = _claims_of(container, context)
+        return tuple(one for one in claims if isinstance(one.outcome, Endpoint))
     if not container.is_running or container.is_paused:
         return ()
+    return _claims_of(container, context)
+
+
+def turned(
+    claims: tuple[Claim, ...], before: Container, after: Container
+) -> tuple[Claim, ...] | None:
+    """Return the claims of a container of which a signal, or its start, changed the rotation.
+
+    As :func:`claims_of` does, and sooner: a drain or a newcomer waits for it. ``claims``
+    are those of ``before``. None where anything else may have changed, or some claim has no
+    endpoint.
+    """
+    is_same = (
+        (_is_signalled(before, after) or _has_begun(claims, before, after))
+        and before.is_paused is after.is_paused
+        and before.health is after.health
+        and before.labels is after.labels
+        and before.networks is after.networks
+        and before.tcp_ports is after.tcp_ports
+        and before.created == after.created
+        and before.name == after.name
+        and before.network_mode == after.network_mode
+    )
+    rotation = rotation_of(after)
+    if not claims or not is_same or isinstance(rotation, Refused):
+        return None
+    found: list[Claim] = []
+    for claim in claims:
+        if not isinstance(claim.outcome, Endpoint):
+            return None
+        endpoint = dataclasses.replace(claim.outcome, rotation=rotation.value)
+        found.append(dataclasses.replace(claim, outcome=endpoint))
+    return tuple(found)
+
+
+def _is_signalled(before: Container, after: Container) -> bool:
+    is_living = before.is_running and after.is_running
+    is_begun = not (before.is_starting or after.is_starting)
+    return is_living and is_begun and before.is_stopping is not after.is_stopping
+
+
+def _has_begun(claims: tuple[Claim, ...], before: Container, after: Container) -> bool:
+    """Whether a container runs that claimed one backend before its start, and no other.
+
+    Of several backends some may have been refused, which counts from now on.
+    """
+    is_begun = before.is_starting and after.is_running and not after.is_starting
+    return (
+        is_begun
+        and len(claims) == 1
+        and not (after.is_stopping or after.is_paused)
+        and not any(key.startswith(BACKENDS) for key in after.labels)
+    )
+
+
+def _claims_of(container: Container, context: Context) -> tuple[Claim, ...]:
     enabled = is_enabled(container)
     if isinstance(enabled, Found) and not enabled.value:
         return ()
@@ -199,9 +261,12 @@ def desired_from(
     )
 
 
-def _claim_order(claim: Claim) -> tuple[float, str, str]:
-    since = claim.outcome.since if isinstance(claim.outcome, Endpoint) else 0.0
-    return (since, claim.outcome.tenant.container_id, claim.backend or "")
+def _claim_order(claim: Claim) -> tuple[bool, float, str, str]:
+    outcome, since, is_starting = claim.outcome, 0.0, False
+    if isinstance(outcome, Endpoint):
+        # Whoever runs comes before whoever is about to, however old that is.
+        since, is_starting = outcome.since, outcome.rotation is Rotation.START
+    return (is_starting, since, outcome.tenant.container_id, claim.backend or "")
 
 
 def _unknown_backend(claim: Claim) -> Unplaced:

@@ -126,6 +126,8 @@ def _home_text(slot: Server, endpoint: Endpoint) -> str:
         return f"{text}: HAProxy's own check does not pass, look at its check's result"
     if is_held(slot):
         return f"{text}: an operator put it there (its weight was kept)"
+    if endpoint.rotation is Rotation.START:
+        return f"{text}: it is about to start"
     if endpoint.rotation is Rotation.STOP:
         return f"{text}: it keeps its slot for its sessions until it ends"
     if endpoint.rotation is Rotation.DRAIN:

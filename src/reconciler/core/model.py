@@ -194,8 +194,9 @@ class Container:
 
     Read from one entry of ``GET /containers/json`` or from ``GET /containers/{id}/json``:
     both give the same value for the same container. Label text is kept raw and untrusted.
-    ``is_stopping`` (its stop signal was sent, and it has not ended) is in neither: only
-    events tell.
+    ``is_stopping`` (its stop signal was sent, and it has not ended) is in neither, nor is
+    ``is_starting`` (it does not run yet, and has the address that it will have): only events
+    tell.
     """
 
     id: str
@@ -210,6 +211,7 @@ class Container:
     created: float = 0.0
     """Unix seconds at which the container was created."""
     is_stopping: bool = False
+    is_starting: bool = False
     stop: StopRule | None = field(default=None, compare=False)
     """Told by an inspect only, and never different for one container: None where it was
     only listed, which makes it no other container."""
@@ -243,6 +245,8 @@ class Rotation(enum.Enum):
     """Unhealthy: no new sessions until it is healthy again."""
     STOP = "stop"
     """Its stop signal was sent: no new sessions, it is about to go."""
+    START = "start"
+    """It is about to run: a slot that nobody needs gets its address, and no traffic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -419,7 +423,8 @@ class Change(NamedTuple):
     """One line for people: what a plan means for one slot."""
 
     kind: str
-    """``assign``, ``finish``, ``release``, ``drain``, ``shutdown``, ``ready``, ``weight``."""
+    """``prepare``, ``assign``, ``finish``, ``release``, ``drain``, ``shutdown``, ``ready`` or
+    ``weight``."""
     ref: ServerRef
     address: str
     port: int | None

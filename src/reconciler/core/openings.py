@@ -114,7 +114,8 @@ def openings(
     The longest free comes first (a slot that never had a tenant is the longest free), so
     that what clients remember of a former tenant can expire. Then ``strays``: slots that
     somebody made ready with no tenant, and those whose tenant left. Last ``leaving``: slots
-    of tenants that are out of rotation, the stopping before the unhealthy.
+    of tenants that are out of rotation: those that did not start yet, the stopping, the
+    unhealthy.
     """
     found = Openings([])
     for slot in sorted(free, key=free_since):
@@ -122,10 +123,13 @@ def openings(
     for slot in sorted(strays, key=_has_address):
         # Where connections get mixed up it has to be free, and seen idle, first.
         found.add(slot, Opening.BUSY if terms.needs_idle else terms.opening(slot))
-    for slot, endpoint in sorted(leaving, key=_is_unhealthy):
+    for slot, endpoint in sorted(leaving, key=_rank):
         if slot.admin is not AdminState.READY and slot.weight > 0:
             continue  # an operator's hold
-        if not terms.needs_idle:
+        if endpoint.rotation is Rotation.START:
+            # It was free, or is as good as free: nobody has had a session there since.
+            found.add(slot, terms.opening(slot))
+        elif not terms.needs_idle:
             found.add(slot, terms.opening(slot, endpoint.drain_seconds))
         elif endpoint.rotation is Rotation.STOP:
             # It has to be free, and seen idle, first; the unhealthy keep theirs here.
@@ -142,5 +146,8 @@ def _has_address(slot: Server) -> bool:
     return not is_placeholder(slot.address)
 
 
-def _is_unhealthy(pair: tuple[Server, Endpoint]) -> bool:
-    return pair[1].rotation is not Rotation.STOP
+_RANK = {Rotation.START: 0, Rotation.STOP: 1}
+
+
+def _rank(pair: tuple[Server, Endpoint]) -> int:
+    return _RANK.get(pair[1].rotation, 2)

@@ -306,8 +306,10 @@ def shuts_down(container: Container) -> Found[bool] | Refused:
 def rotation_of(container: Container) -> Found[Rotation] | Refused:
     """Return whether the container should get traffic.
 
-    Not once its stop signal was sent; else as Docker's HEALTHCHECK says.
+    Not before it runs, nor once its stop signal was sent; else as Docker's HEALTHCHECK says.
     """
+    if container.is_starting and container.health is Health.NONE:
+        return Found(Rotation.START, "it is about to start")
     if container.is_stopping:
         return Found(Rotation.STOP, "its stop signal was sent")
     match container.health:

@@ -10,6 +10,8 @@ is what makes that possible with no state of our own: whatever *we* take out of 
 weight 0, what an operator took out keeps its weight. So the weight goes to 0 before anything
 else happens to a slot, and is the last thing to come back.
 *Nobody is evicted.* Too few slots leaves the youngest endpoints unplaced; no more.
+*Whoever is about to start takes nothing from anybody.* It gets a free slot that is left over,
+and gives it back to one that runs.
 
 Phases, each answered before the next is sent::
 
@@ -26,7 +28,7 @@ emptied slot more attractive than the one it had chosen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -203,6 +205,9 @@ def _plan_backend(
     slots: Sequence[Server],
     endpoints: Iterable[Endpoint],
 ) -> None:
+    if draft.terms.needs_idle:
+        # A slot would have to be seen idle first, at the cost of a reading.
+        endpoints = [e for e in endpoints if e.rotation is not Rotation.START]
     kept, strays, waiting = _matched(slots, endpoints)
     newcomers = [e for e in waiting if e.rotation is Rotation.READY]
     leaving = [pair for pair in kept if pair[1].rotation is not Rotation.READY]
@@ -227,8 +232,10 @@ def _plan_backend(
             _keep(draft, home, endpoint)
         else:
             homeless.append(endpoint)
+    taken |= _prepared(draft, _spare(found, taken, left), waiting)
     for slot in left:
-        _release(draft, slot)
+        if slot.ref not in taken:
+            _release(draft, slot)
     left_out = newcomers[len(found.slots) :]
     if left_out and found.is_unknown:
         draft.wants_connections.add(backend)
@@ -238,7 +245,19 @@ def _plan_backend(
     draft.unplaced += [
         _leaving_unplaced(e)
         for e in (*waiting, *homeless)
-        if e.rotation is not Rotation.READY
+        if e.rotation in (Rotation.STOP, Rotation.DRAIN)
+    ]
+
+
+def _spare(
+    found: Openings, taken: Collection[ServerRef], strays: Collection[Server]
+) -> list[Server]:
+    """Return the open slots that are left over: free ones, and those that nobody desires."""
+    unused = {slot.ref for slot in strays}
+    return [
+        slot
+        for slot in found.slots
+        if slot.ref not in taken and (slot.is_free or slot.ref in unused)
     ]
 
 
@@ -268,8 +287,9 @@ def _matched(
     return pairs, strays, waiting
 
 
-def _seniority(endpoint: Endpoint) -> tuple[float, str, str, int]:
+def _seniority(endpoint: Endpoint) -> tuple[bool, float, str, str, int]:
     return (
+        endpoint.rotation is Rotation.START,
         endpoint.since,
         endpoint.tenant.container_id,
         endpoint.address,
@@ -291,7 +311,13 @@ def _keeper_rank(slot: Server) -> tuple[int, bool, int]:
 def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
     """Bring a slot that already has its endpoint into the right state and weight."""
     is_ours = slot.weight == 0
-    if endpoint.rotation is not Rotation.READY:
+    if endpoint.rotation is Rotation.START:
+        is_drained = slot.admin is AdminState.DRAIN and is_ours
+        if slot.admin is AdminState.READY or is_drained:
+            # A former life's, at the same address.
+            _take_out(draft.released, slot, AdminState.MAINT)
+            draft.note("prepare", slot, endpoint, "it is about to start")
+    elif endpoint.rotation is not Rotation.READY:
         _keep_out(draft, slot, endpoint)
     elif slot.admin is not AdminState.READY and is_ours:
         kind = "finish" if slot.admin is AdminState.MAINT else "ready"
@@ -324,6 +350,8 @@ def _keep_out(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
 
 
 def _why_out(endpoint: Endpoint) -> str:
+    if endpoint.rotation is Rotation.START:
+        return "it did not start yet"
     if endpoint.rotation is Rotation.STOP:
         return "its stop signal was sent"
     return "docker calls it unhealthy"
@@ -367,20 +395,43 @@ def _assign(
 
     A free slot is out of rotation already, so its weight needs no phase of its own.
     """
-    out = draft.placed if slot.is_free else draft.released
     if displaced is not None and displaced.drain_shutdown and slot.connections != 0:
         _shut_down(draft, slot, displaced)
-    _take_out(out, slot, AdminState.MAINT)
+    if displaced is not None:
+        draft.note("release", slot, None, f"{_why_out(displaced)}, and another waits")
+    _take_over(draft, slot, endpoint, is_displacing=displaced is not None)
+    _admit(draft, slot, endpoint)
+    draft.note("assign", slot, endpoint, "a new endpoint")
+
+
+def _prepared(
+    draft: _Draft, spare: Iterable[Server], waiting: Iterable[Endpoint]
+) -> set[ServerRef]:
+    """Give slots the addresses of endpoints that are about to start, and no more.
+
+    They look like assignments that are not finished yet, and are finished or undone as such.
+    Returns the slots.
+    """
+    starting = [e for e in waiting if e.rotation is Rotation.START]
+    given = set()
+    for slot, endpoint in zip(spare, starting, strict=False):
+        _take_over(draft, slot, endpoint)
+        draft.note("prepare", slot, endpoint, "it is about to start")
+        given.add(slot.ref)
+    return given
+
+
+def _take_over(
+    draft: _Draft, slot: Server, endpoint: Endpoint, *, is_displacing: bool = False
+) -> None:
+    """Out of rotation with whoever had the slot, and the new tenant's address into it."""
+    _take_out(draft.placed if slot.is_free else draft.released, slot, AdminState.MAINT)
+    if not slot.is_free and not is_displacing:
+        draft.note("release", slot, None, "its endpoint has gone")
     draft.placed.append(SetAddress(slot.ref, endpoint.address, endpoint.port))
     draft.confirmed.append(
         ConfirmAddress(slot.ref, endpoint.address, endpoint.port, before=slot.address)
     )
-    if displaced is not None:
-        draft.note("release", slot, None, f"{_why_out(displaced)}, and another waits")
-    elif not slot.is_free:
-        draft.note("release", slot, None, "its endpoint has gone")
-    _admit(draft, slot, endpoint)
-    draft.note("assign", slot, endpoint, "a new endpoint")
 
 
 def _release(draft: _Draft, slot: Server) -> None:

@@ -85,6 +85,8 @@ def _said(part: SlotPart) -> tuple[str, str]:
 
 
 def _said_of_leaving(part: SlotPart, endpoint: Endpoint) -> tuple[str, str]:
+    if endpoint.rotation is Rotation.START:
+        return f"{part.who} is about to start", ""
     if endpoint.rotation is Rotation.STOP:
         return f"the stop signal of {part.who} was sent: its sessions may end", ""
     mend = "it is ready again when its HEALTHCHECK passes"

@@ -31,6 +31,8 @@ class SlotIndex:
         number = slot_number(name, self._prefix)
         if number is None:
             return
+        if before is not None and _is_indexed_as(before, after):
+            return
         old, new = _place_of(before), _place_of(after)
         if old != new:
             self._leave(old, name)
@@ -80,6 +82,15 @@ class SlotIndex:
         for entry in taken:
             heapq.heappush(self._free, entry)
         return list(found.values())
+
+
+def _is_indexed_as(before: Server, after: Server) -> bool:
+    return (
+        before.address == after.address
+        and before.port == after.port
+        and before.admin is after.admin
+        and before.last_change == after.last_change
+    )
 
 
 def _place_of(server: Server | None) -> Place | None:

@@ -75,6 +75,33 @@ class Catalog:
             return {}
         return {container_id: None}
 
+    def expect(self, container: Container) -> dict[str, Container | None]:
+        """A container is about to start: it has its address, and does not run yet."""
+        if container.id in self._containers:
+            return {}
+        self.learn(container)
+        expected = dataclasses.replace(container, is_starting=True)
+        self._containers[container.id] = expected
+        return {container.id: expected}
+
+    def is_expected(self, container_id: str) -> bool:
+        """Whether a container is about to start."""
+        container = self._containers.get(container_id)
+        return container is not None and container.is_starting
+
+    def begin(self, container_id: str, at: float) -> dict[str, Container | None]:
+        """A container that was about to start runs, by its own event of this time."""
+        if not self.is_expected(container_id):
+            return {}
+        begun = dataclasses.replace(
+            self._containers[container_id],
+            is_running=True,
+            is_starting=False,
+            started=at,
+        )
+        self._containers[container_id] = begun
+        return {container_id: begun}
+
     def stop_rule(self, container_id: str) -> StopRule | None:
         """Return how a container is stopped, None where it was never inspected."""
         return self._stop_rules.get(container_id)
@@ -142,10 +169,14 @@ class Catalog:
     def keep_only(
         self, seen: Collection[str], moment: Moment
     ) -> dict[str, Container | None]:
-        """Everybody who runs was seen in a list that was begun at a moment."""
+        """Everybody who runs was seen in a list that was begun at a moment.
+
+        It says nothing of those that do not run yet.
+        """
         changed: dict[str, Container | None] = {}
         for container_id in [id_ for id_ in self._containers if id_ not in seen]:
-            if not self.is_outdated(container_id, moment):
+            is_told = not self.is_outdated(container_id, moment)
+            if is_told and not self.is_expected(container_id):
                 changed |= self.note_gone(container_id)
         self._forget_rules(seen)
         self._forget_fences()

@@ -1,8 +1,8 @@
 """One Docker engine: found and spoken to by docker-py, and asked directly where it matters.
 
 Only GET requests leave here: ``/version`` (docker-py negotiates), ``/containers/json``,
-``/containers/{id}/json``, ``/events`` and ``/info``; and on a Swarm's manager ``/tasks``,
-``/services`` and ``/nodes``. That is the allow-list for a socket proxy.
+``/containers/{id}/json``, ``/networks/{id}``, ``/events`` and ``/info``; and on a Swarm's
+manager ``/tasks``, ``/services`` and ``/nodes``. That is the allow-list for a socket proxy.
 
 On a unix socket, what stands between an event and its effect is asked on the event loop
 (``unix_http``, docs/decisions/0023). All else is docker-py's, which blocks: it runs in the
@@ -36,6 +36,7 @@ from reconciler.core.model import Container
 from reconciler.discovery.inspect import (
     EVENT_FILTERS,
     EngineEvent,
+    addresses_on_network,
     clock_from_info,
     container_from_inspect,
     container_from_list,
@@ -44,7 +45,12 @@ from reconciler.discovery.inspect import (
 )
 from reconciler.discovery.json_elements import JsonElements
 from reconciler.discovery.naming import named, secrets
-from reconciler.discovery.streams import EventStream, ThreadedEvents, UnixEvents
+from reconciler.discovery.streams import (
+    EventStream,
+    IsIdle,
+    ThreadedEvents,
+    UnixEvents,
+)
 from reconciler.discovery.swarm_json import (
     SWARM_EVENT_FILTERS,
     Role,
@@ -145,6 +151,20 @@ class Engine:
                 )
             return container_from_inspect(json.loads(answer.body), self.keep)
 
+    async def addresses_on(
+        self, network_id: str, container_id: str
+    ) -> tuple[str, str] | None:
+        """Return the IPv4 and IPv6 address that a container has on a network.
+
+        None where it has none there, or where the engine does not tell.
+        """
+        path = f"/networks/{quote(network_id, safe='')}"
+        with _Asking(self, f"GET /networks/{network_id}"):
+            answer = await self._get(path)
+            if answer.status != HTTPStatus.OK:
+                return None
+            return addresses_on_network(json.loads(answer.body), container_id)
+
     def _from_list(self, entry: Mapping[str, Any]) -> Container:
         return container_from_list(entry, self.keep)
 
@@ -226,12 +246,15 @@ class Engine:
             _require_ok(answer.status, answer.body)
             return role_from_info(json.loads(answer.body))
 
-    async def events(self, *, since: float) -> EventStream[EngineEvent]:
+    async def events(
+        self, *, since: float, is_idle: IsIdle = lambda _: False
+    ) -> EventStream[EngineEvent]:
         """Subscribe to the events of containers from ``since`` (Unix seconds) on.
 
-        When this returns, the engine has answered: no later event is missed.
+        When this returns, the engine has answered: no later event is missed. ``is_idle``
+        may leave lines out that would not be acted upon.
         """
-        return await self._follow(since, EVENT_FILTERS, event_from)
+        return await self._follow(since, EVENT_FILTERS, event_from, is_idle)
 
     async def swarm_events(self) -> EventStream[SwarmEvent]:
         """Subscribe to the events of services and nodes, from now on."""
@@ -242,6 +265,7 @@ class Engine:
         since: float,
         filters: Mapping[str, list[str]],
         read: Callable[[Mapping[str, Any]], T | None],
+        is_idle: IsIdle = lambda _: False,
     ) -> EventStream[T]:
         with _Asking(self, "GET /events, to follow"):
             unix = await self._route()
@@ -256,7 +280,7 @@ class Engine:
             )
             if status != HTTPStatus.OK:
                 _require_ok(status, await stream.rest())
-            return UnixEvents(stream, read)
+            return UnixEvents(stream, read, is_idle)
 
     async def past_events(self, *, since: float, until: float) -> list[EngineEvent]:
         """Return what the engine still remembers between two moments (Unix seconds).

@@ -14,10 +14,8 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from reconciler.core.model import (
     SERVICE_ID,
@@ -106,6 +104,10 @@ def _from_inspect(document: Json, keep: Collection[str]) -> Container:
     # A list does not tell a paused container's health, so neither does this.
     is_paused = status == "paused"
     health = "" if is_paused else str((state.get("Health") or {}).get("Status") or "")
+    ports = settings.get("Ports") or {}
+    if status == "created":
+        # What will be so once it runs.
+        health, ports = _health_at_first(document), _ports_at_first(document)
     return Container(
         id=_id(document),
         name=str(document.get("Name") or "").removeprefix("/"),
@@ -115,12 +117,43 @@ def _from_inspect(document: Json, keep: Collection[str]) -> Container:
         health=_health(health),
         network_mode=str((document.get("HostConfig") or {}).get("NetworkMode") or ""),
         networks=_attachments(settings),
-        tcp_ports=_ports_from_inspect(settings.get("Ports") or {}),
+        tcp_ports=_ports_from_inspect(ports),
         # To the second, which is all that a list tells.
         created=unix_seconds(str(document.get("Created") or "")[:19]),
         stop=_stop_rule(document.get("Config") or {}),
         started=unix_seconds(str(state.get("StartedAt") or "")),
     )
+
+
+def _health_at_first(document: Json) -> str:
+    """Return the health that a container which never ran will start with."""
+    test = ((document.get("Config") or {}).get("Healthcheck") or {}).get("Test") or ()
+    return Health.STARTING.value if test and test[0] != "NONE" else ""
+
+
+def _ports_at_first(document: Json) -> set[str]:
+    """Return the ports that a container which never ran will expose: ``{"80/tcp"}``."""
+    exposed = (document.get("Config") or {}).get("ExposedPorts") or {}
+    bound = (document.get("HostConfig") or {}).get("PortBindings") or {}
+    return {*exposed, *bound}
+
+
+def addresses_on_network(document: Json, container_id: str) -> tuple[str, str] | None:
+    """Return the IPv4 and IPv6 address of a container by ``GET /networks/{id}``.
+
+    None where it is not attached, '' for an address that it does not have. Raises
+    DiscoveryError for what describes no network.
+    """
+    return read_as(lambda one: _addresses(one, container_id), document)
+
+
+def _addresses(document: Json, container_id: str) -> tuple[str, str] | None:
+    endpoint = (document.get("Containers") or {}).get(container_id)
+    if endpoint is None:
+        return None
+    both = (str(endpoint.get(key) or "") for key in ("IPv4Address", "IPv6Address"))
+    ipv4, ipv6 = (text.partition("/")[0] for text in both)
+    return ipv4, ipv6
 
 
 def _stop_rule(config: Json) -> StopRule:
@@ -266,11 +299,12 @@ class Effect(enum.Enum):
     """It does not run any more, whatever else is true."""
     SIGNAL = "signal"
     """It was sent a signal: its stop signal, perhaps."""
+    BORN = "born"
+    """It was created, and does not run yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineEvent:
-    """One event that concerns one container."""
+class EngineEvent(NamedTuple):
+    """One event that concerns one container. There are many, and each is soon over."""
 
     container_id: str
     action: str
@@ -279,6 +313,8 @@ class EngineEvent:
     """Unix seconds by the engine's clock (``timeNano``)."""
     signal: int | None = None
     """Which signal it was sent (``kill``), None where that cannot be read."""
+    network_id: str = ""
+    """Which network it was attached to (``connect``), or detached from."""
 
 
 EVENT_FILTERS: Mapping[str, list[str]] = {
@@ -287,7 +323,12 @@ EVENT_FILTERS: Mapping[str, list[str]] = {
 }
 """What to subscribe to."""
 
-_EFFECTS = {"die": Effect.GONE, "destroy": Effect.GONE, "kill": Effect.SIGNAL}
+_EFFECTS = {
+    "create": Effect.BORN,
+    "die": Effect.GONE,
+    "destroy": Effect.GONE,
+    "kill": Effect.SIGNAL,
+}
 
 
 def event_from(document: Json) -> EngineEvent | None:
@@ -298,6 +339,25 @@ def event_from(document: Json) -> EngineEvent | None:
     return read_as(_event, document)
 
 
+_ARRIVAL = re.compile(
+    rb'"Action":"(?:(?P<born>create)|connect)"(?:.*"container":"(?P<id>[0-9a-f]{64})")?'
+)
+
+
+def arrival_of_line(line: bytes) -> tuple[str, str] | None:
+    """Return the action and the container of a line that tells of one before its start.
+
+    By its text alone, as the engine writes it; the container is '' at its creation. None
+    for every other line, and for one that is written in another way.
+    """
+    found = _ARRIVAL.search(line)
+    if found is None:
+        return None
+    if found["born"]:
+        return "create", ""
+    return ("connect", found["id"].decode()) if found["id"] else None
+
+
 def event_of_line(line: bytes) -> EngineEvent | None:
     """Return the event of one line of ``GET /events``, None for what is none or unreadable."""
     return read_line(event_from, line)
@@ -305,10 +365,11 @@ def event_of_line(line: bytes) -> EngineEvent | None:
 
 def read_line(read: Callable[[Json], T | None], line: bytes) -> T | None:
     """Return what ``read`` makes of one line of JSON, None for what is unreadable."""
-    with suppress(DiscoveryError, ValueError):
-        document = json.loads(line)
+    try:
+        document = json.loads(str(line, "utf-8"))
         return read(document) if isinstance(document, dict) else None
-    return None
+    except (DiscoveryError, ValueError):
+        return None
 
 
 def _event(document: Json) -> EngineEvent | None:
@@ -318,7 +379,9 @@ def _event(document: Json) -> EngineEvent | None:
     verb = action.partition(":")[0]
     if verb not in EVENT_ACTIONS:
         return None
+    network_id = ""
     if kind == "network":
+        network_id = str(actor.get("ID") or "")
         container_id = str(attributes.get("container") or "")
     elif kind == "container":
         container_id = str(actor.get("ID") or document.get("id") or "")
@@ -336,6 +399,7 @@ def _event(document: Json) -> EngineEvent | None:
         effect=effect,
         at=_event_time(document),
         signal=number,
+        network_id=network_id,
     )
 
 

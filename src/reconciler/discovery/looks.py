@@ -34,7 +34,8 @@ MOST_TOGETHER = 100
 
 CONFIRM_SECONDS = 0.2
 """How long after its end somebody is looked for once more, together with all who ended
-meanwhile. An end that was told out of order would take out who runs; and mostly it is true."""
+meanwhile. An end that was told out of order would take out who runs; and mostly it is true.
+Whoever was expected is looked at so long after its start."""
 
 
 Changes = Mapping[str, Container | None]
@@ -66,6 +67,7 @@ class Looks:
         self._waiting: dict[str, None] = {}
         self._waiting_starts: dict[str, None] = {}
         self._ended: dict[str, None] = {}
+        self._begun: dict[str, None] = {}
         self._lookers: set[asyncio.Task[None]] = set()
         self._confirming: asyncio.Task[None] | None = None
         self._done = asyncio.Event()
@@ -107,7 +109,8 @@ class Looks:
         has_waited = (
             container_id in self._waiting or container_id in self._waiting_starts
         )
-        for waiting in (self._waiting, self._waiting_starts, self._ended):
+        told = (self._ended, self._begun)
+        for waiting in (self._waiting, self._waiting_starts, *told):
             waiting.pop(container_id, None)
         if has_waited:
             self._note_done(container_id)
@@ -118,9 +121,19 @@ class Looks:
             # A list might still show what it was before.
             self.want(container_id, None, tasks)
             return
+        self._begun.pop(container_id, None)
         self._ended[container_id] = None
+        self._confirm_soon(tasks)
+
+    def confirm_start(self, container_id: str, tasks: asyncio.TaskGroup) -> None:
+        """Look, a little later, at who began by its event, as it was expected to be."""
+        self._ended.pop(container_id, None)
+        self._begun[container_id] = None
+        self._confirm_soon(tasks)
+
+    def _confirm_soon(self, tasks: asyncio.TaskGroup) -> None:
         if self._confirming is None or self._confirming.done():
-            self._confirming = tasks.create_task(self._confirm_ends(tasks))
+            self._confirming = tasks.create_task(self._confirm(tasks))
 
     def stop(self) -> None:
         """Look at nobody any more."""
@@ -131,6 +144,7 @@ class Looks:
         self._lookers.clear()
         self._confirming = None
         self._ended.clear()
+        self._begun.clear()
         self._wanted.clear()
         self._waiting.clear()
         self._waiting_starts.clear()
@@ -207,12 +221,16 @@ class Looks:
         finally:
             self._note_done(*looked_at)
 
-    async def _confirm_ends(self, tasks: asyncio.TaskGroup) -> None:
+    async def _confirm(self, tasks: asyncio.TaskGroup) -> None:
         """List those that have ended, and look at whoever seems to run all the same.
 
-        The list alone would bring back somebody whose end it does not show yet.
+        The list alone would bring back somebody whose end it does not show yet. Whoever has
+        begun is looked at in any case.
         """
         await asyncio.sleep(CONFIRM_SECONDS)
+        begun, self._begun = self._begun, {}
+        for container_id in begun:
+            self.want(container_id, None, tasks, has_started=True)
         while self._ended:
             ids = list(self._ended)[:MOST_TOGETHER]
             for container_id in ids:

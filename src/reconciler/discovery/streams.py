@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -25,9 +25,8 @@ T_co = TypeVar("T_co", covariant=True)
 Read = Callable[[Mapping[str, Any]], T | None]
 """What makes an event of a document: None where it is of no concern."""
 
-EVENTS_AT_ONCE = 100
-"""So many events are handed out in one go, if so many have come. Then the loop may turn; and
-what does not fit into the socket meanwhile waits in the engine."""
+IsIdle = Callable[[bytes], bool]
+"""Whether a line need not be read at all. Only asked where reading it is work for the loop."""
 
 MOST_WAITING = 1000
 """So many events may wait for the loop. The thread that reads more of them waits as well."""
@@ -36,10 +35,11 @@ MOST_WAITING = 1000
 class EventStream(Protocol[T_co]):
     """An open subscription."""
 
-    def events(self) -> AsyncGenerator[T_co]:
-        """Yield each event that is of concern, until the stream ends.
+    async def follow(self, take: Callable[[T_co], None]) -> None:
+        """Hand out each event that is of concern, until the stream ends.
 
-        An event that cannot be read is left to the next resync.
+        An event that cannot be read is left to the next resync. What ``take`` raises is
+        raised here.
         """
 
     def close(self) -> None:
@@ -49,21 +49,24 @@ class EventStream(Protocol[T_co]):
 class UnixEvents(Generic[T]):
     """A subscription over a unix socket. Implements :class:`EventStream`."""
 
-    def __init__(self, stream: Stream, read: Read[T]) -> None:
+    def __init__(
+        self, stream: Stream, read: Read[T], is_idle: IsIdle = lambda _: False
+    ) -> None:
         self._stream = stream
         self._read = read
+        self._is_idle = is_idle
 
-    async def events(self) -> AsyncGenerator[T]:
+    async def follow(self, take: Callable[[T], None]) -> None:
         """See :class:`EventStream`."""
-        count = 0
-        while lines := await self._stream.lines():
-            for line in lines:
-                event = read_line(self._read, line)
-                if event is not None:
-                    yield event
-                count += 1
-                if count % EVENTS_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+
+        def take_line(line: bytes) -> None:
+            if self._is_idle(line):
+                return
+            event = read_line(self._read, line)
+            if event is not None:
+                take(event)
+
+        await self._stream.each(take_line)
 
     def close(self) -> None:
         """See :class:`EventStream`."""
@@ -89,7 +92,7 @@ class ThreadedEvents(Generic[T]):
             since=int(since), filters=dict(filters), decode=True
         )
 
-    async def events(self) -> AsyncGenerator[T]:
+    async def follow(self, take: Callable[[T], None]) -> None:
         """See :class:`EventStream`."""
         loop, places = asyncio.get_running_loop(), threading.Semaphore(MOST_WAITING)
         waiting: asyncio.Queue[T | None] = asyncio.Queue()
@@ -110,7 +113,7 @@ class ThreadedEvents(Generic[T]):
         threading.Thread(target=read, name="docker-events", daemon=True).start()
         while (event := await waiting.get()) is not None:
             places.release()
-            yield event
+            take(event)
 
     def _has_place(self, places: threading.Semaphore) -> bool:
         """Wait until the loop has caught up; False where nobody wants it any more."""

@@ -142,9 +142,11 @@ class SwarmWatcher:
             await asyncio.gather(listening, reading, return_exceptions=True)
 
     async def _listen(self, stream: EventStream[SwarmEvent]) -> None:
-        async for _ in stream.events():
-            self._is_stale = True
-            self.hint()
+        await stream.follow(self._hear)
+
+    def _hear(self, _: SwarmEvent) -> None:
+        self._is_stale = True
+        self.hint()
 
     async def _read_for_ever(self) -> NoReturn:
         now = asyncio.get_running_loop().time

@@ -27,6 +27,14 @@ MOST_WAITING_BYTES = 256 * 1024
 """Of an answer that is read in parts: more is left in the socket until these were taken."""
 
 
+LINES_AT_ONCE = 100
+"""So many lines of a stream are handed out in one go, if so many have come. Then the loop may
+turn; and what does not fit into the socket meanwhile waits in the engine."""
+
+AT_ONCE_BYTES = 16384
+"""As much of a stream is handed out where it is received: some 25 events, 2 ms."""
+
+
 class HttpError(Exception):
     """There is no whole answer."""
 
@@ -53,6 +61,9 @@ class _Connection(asyncio.Protocol):
         self._error: Exception | None = None
         self._keeps_alive = self._is_framed = False
         self.is_open = False
+        self.on_part: Callable[[bytes], bool] | None = None
+        """Takes a piece of the body at once, if it can."""
+        self._is_small = False
 
     # What asyncio calls.
 
@@ -62,11 +73,13 @@ class _Connection(asyncio.Protocol):
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
+        self._is_small = len(data) <= AT_ONCE_BYTES
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(HttpError(f"no HTTP answer: {error}"))
-        self._wake()
+        if self.on_part is None or self._chunks or self._is_whole or self._error:
+            self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
@@ -88,6 +101,9 @@ class _Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body is there."""
+        is_next = self._is_small and not self._chunks
+        if is_next and self.on_part is not None and self.on_part(body):
+            return
         self._chunks.append(body)
         self._waiting_bytes += len(body)
         if self._waiting_bytes > MOST_WAITING_BYTES and not self._is_paused:
@@ -333,16 +349,43 @@ class Stream:
         self._drop = drop
         self._line = b""
         """The beginning of a line whose end did not come yet."""
+        self._take: Callable[[bytes], None] | None = None
+        self._is_taking = False
+        self._error: Exception | None = None
 
-    async def lines(self) -> list[bytes]:
-        """Wait for whole lines and return them; none once either side ended the answer.
+    async def each(self, take: Callable[[bytes], None]) -> None:
+        """Hand out each whole line, until either side has ended the answer.
 
-        An event waits for this, so it is no generator.
+        A line that comes alone is handed out where it is received, as an event waits for
+        it. Of many at once the loop turns after some. What ``take`` raises ends it.
         """
-        lines: list[bytes] = []
+        self._take = take
+        self._connection.on_part = self._take_at_once
         with suppress(OSError, HttpError):
-            while not lines and (part := await self._connection.part()):
-                *lines, self._line = (self._line + part).split(b"\n")
+            while part := await self._connection.part():
+                self._is_taking = True
+                for number, line in enumerate(self._lines_of(part), 1):
+                    take(line)
+                    if number % LINES_AT_ONCE == 0:
+                        await asyncio.sleep(0)
+                self._is_taking = False
+        if self._error is not None:
+            raise self._error
+
+    def _take_at_once(self, part: bytes) -> bool:
+        """Take a part, unless others wait; return whether that was done."""
+        if self._is_taking or self._take is None:
+            return False
+        try:
+            for line in self._lines_of(part):
+                self._take(line)
+        except Exception as error:  # noqa: BLE001 - it is raised where the stream is awaited
+            self._error = error
+            self._connection.close()
+        return True
+
+    def _lines_of(self, part: bytes) -> list[bytes]:
+        *lines, self._line = (self._line + part).split(b"\n")
         return lines
 
     async def rest(self) -> bytes:
@@ -350,5 +393,5 @@ class Stream:
         return await self._connection.whole()
 
     def close(self) -> None:
-        """End it; :meth:`lines` ends then."""
+        """End it; :meth:`each` ends then."""
         self._drop()

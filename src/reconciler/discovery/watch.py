@@ -21,10 +21,11 @@ from tenacity import (
 )
 
 from reconciler.core.model import Container
+from reconciler.discovery.arrivals import MOST_RUNNING, Arrivals
 from reconciler.discovery.catalog import FORGET_ABOVE, Catalog
 from reconciler.discovery.engine import Engine
-from reconciler.discovery.inspect import Effect, EngineEvent
-from reconciler.discovery.looks import Looks, Told
+from reconciler.discovery.inspect import Effect, EngineEvent, arrival_of_line
+from reconciler.discovery.looks import MANY, Looks, Told
 from reconciler.discovery.sink import Sink
 from reconciler.discovery.stops import REACH_BACK_SECONDS, Stops
 from reconciler.discovery.streams import EventStream
@@ -62,6 +63,10 @@ _LEARN_REST = 4.0
 a tenth of a processor at most; 10,000 take 16 seconds where an inspect takes 0.2 ms."""
 
 
+_EXPECTED_SECONDS = 5.0
+"""How long a container may take from its address to its start. Its slot is free again then."""
+
+
 class Watcher:
     """Follows one engine until cancelled."""
 
@@ -80,6 +85,7 @@ class Watcher:
             failed=self._ask_for_resync,
         )
         self._looks = Looks(engine, self._catalog, told)
+        self._arrivals = Arrivals(engine, self._expect)
         self._resync_wanted = asyncio.Event()
         self._stops = Stops()
         self._stop_timers: dict[str, asyncio.TimerHandle] = {}
@@ -124,7 +130,9 @@ class Watcher:
 
     async def _subscribe(self) -> EventStream[EngineEvent]:
         self._engine_now = await self._engine.now()
-        stream = await self._engine.events(since=self._engine_now - REACH_BACK_SECONDS)
+        stream = await self._engine.events(
+            since=self._engine_now - REACH_BACK_SECONDS, is_idle=self._is_idle
+        )
         now = asyncio.get_running_loop().time()
         self._replay_ends = now + _REPLAY_SECONDS
         self._replay_gap_ends = now + _REPLAY_GAP_SECONDS
@@ -150,49 +158,114 @@ class Watcher:
                 tasks.create_task(self._learn()),
             ]
             try:
-                async for event in stream.events():
-                    self._receive(event, tasks)
+                await stream.follow(lambda event: self._receive(event, tasks))
             finally:
                 self._looks.stop()
+                self._arrivals.stop()
                 for task in endless:
                     task.cancel()
+
+    def _is_idle(self, line: bytes) -> bool:
+        """Whether a line of a burst is of somebody who will be looked at once it starts.
+
+        Two of three lines are, and reading one takes longer than all that it leads to.
+        """
+        if len(self._looks.wanted) < MANY:
+            return False
+        arrival = arrival_of_line(line)
+        if arrival is None:
+            return False
+        action, id_ = arrival
+        is_known = id_ in self._catalog.containers or id_ in self._looks
+        if is_known or id_ in self._arrivals:
+            return False
+        self._sink.heard(action)
+        return True
 
     def _receive(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         now = asyncio.get_running_loop().time()
         age = self._age(event, now)
-        self._stops.note(event, now - (age or 0.0), is_news=age is None)
-        self._forget_ended()
-        if age is not None:
-            self._judge_soon()
-            if event.effect is Effect.SIGNAL or age > _OVERLAP_SECONDS:
-                return None
+        if event.effect is not Effect.BORN:
+            self._stops.note(event, now - (age or 0.0), is_news=age is None)
+            self._forget_ended()
+        if age is None:
+            self._take_news(event, tasks)
         else:
-            self._sink.heard(event.action.partition(":")[0])
+            self._take_replayed(event, age, tasks)
+
+    def _take_replayed(
+        self, event: EngineEvent, age: float, tasks: asyncio.TaskGroup
+    ) -> None:
+        """Look at whom an event was about that the list may be too old for; no more."""
+        self._judge_soon()
+        if event.effect in (Effect.SIGNAL, Effect.BORN) or age > _OVERLAP_SECONDS:
+            return
+        if self._is_of_no_concern(event):
+            return
+        self._catalog.note_event(event.container_id)
+        # A replayed death may be of an earlier life; no id comes back from a removal.
+        if event.action == "destroy":
+            self._take_end(event, tasks)
+        else:
+            self._looks.want(event.container_id, event.at, tasks)
+
+    def _take_news(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
+        self._sink.heard(event.action.partition(":")[0])
         if event.effect is Effect.SIGNAL:
             return self._take_signal(event, tasks)
-        if age is None and event.action == "start":
+        if event.effect is Effect.BORN:
+            return self._prepare_for(event.container_id, tasks)
+        is_start = event.action == "start"
+        if is_start or event.effect is Effect.GONE:
+            self._arrivals.forget(event.container_id)
+        if is_start:
             self._tell(self._unmark(event.container_id), at=event.at)
+        elif event.action == "connect":
+            self._arrivals.attached(event.container_id, event.network_id, tasks)
         if self._is_of_no_concern(event):
             return None
         self._catalog.note_event(event.container_id)
-        is_replay = age is not None
-        # A replayed death may be of an earlier life; no id comes back from a removal.
-        is_final = event.action == "destroy" or not is_replay
-        if event.effect is Effect.GONE and is_final:
-            self._tell(self._catalog.note_gone(event.container_id), at=event.at)
-            self._unmark(event.container_id)
-            if event.action == "destroy":
-                self._looks.drop(event.container_id)
-            else:
-                self._looks.confirm_end(event.container_id, tasks)
-        elif event.action != "destroy":
-            self._looks.want(
-                event.container_id,
-                event.at,
-                tasks,
-                has_started=event.action == "start" and not is_replay,
-            )
+        if event.effect is Effect.GONE:
+            self._take_end(event, tasks)
+        elif not (is_start and self._has_begun(event, tasks)):
+            self._looks.want(event.container_id, event.at, tasks, has_started=is_start)
         return None
+
+    def _take_end(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
+        self._tell(self._catalog.note_gone(event.container_id), at=event.at)
+        self._unmark(event.container_id)
+        if event.action == "destroy":
+            self._looks.drop(event.container_id)
+        else:
+            self._looks.confirm_end(event.container_id, tasks)
+
+    def _prepare_for(self, container_id: str, tasks: asyncio.TaskGroup) -> None:
+        """Read what a container will be, unless there is more to do, or it is one of many."""
+        is_crowded = len(self._catalog.containers) > MOST_RUNNING
+        if not (is_crowded or self._is_listing or self._looks.wanted):
+            self._arrivals.born(container_id, tasks)
+
+    def _expect(self, container: Container) -> None:
+        """Tell of a container that has its address and is about to start."""
+        changes = self._catalog.expect(container)
+        if changes:
+            self._sink.changed(changes, at=None, is_resync=False)
+            loop = asyncio.get_running_loop()
+            loop.call_later(_EXPECTED_SECONDS, self._expect_no_more, container.id)
+
+    def _expect_no_more(self, container_id: str) -> None:
+        if self._catalog.is_expected(container_id):
+            changes = self._catalog.note_gone(container_id)
+            self._sink.changed(changes, at=None, is_resync=False)
+
+    def _has_begun(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> bool:
+        """Take a start at its word where it was expected, and look at it later."""
+        begun = self._catalog.begin(event.container_id, event.at)
+        if not begun:
+            return False
+        self._tell(begun, at=event.at)
+        self._looks.confirm_start(event.container_id, tasks)
+        return True
 
     def _forget_ended(self) -> None:
         """Remember no more of containers that have ended than of those that run."""

@@ -163,23 +163,33 @@ async def connect(
 class _Patience:
     """Waits for something to come, and gives up when nothing has for too long.
 
-    One timer for a batch, however often something comes: a batch is short, and an event waits
-    for it.
+    One timer for all batches of a session: a batch is short, and an event waits for it.
     """
 
     def __init__(self, seconds: float, give_up: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._give_up = give_up
+        self._heard = self._latest = 0.0
+        self._is_waiting = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Something is waited for from now on."""
+        self._is_waiting = True
         self._heard = self._loop.time()
-        self._latest = self._heard + _LONGEST_BATCH * seconds
-        self._timer = self._loop.call_later(seconds, self._look)
+        self._latest = self._heard + _LONGEST_BATCH * self._seconds
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
 
     def hear(self) -> None:
         """Something came."""
         self._heard = self._loop.time()
 
     def _look(self) -> None:
+        self._timer = None
+        if not self._is_waiting:
+            return
         due = min(self._heard + self._seconds, self._latest)
         if self._loop.time() >= due:
             self._give_up()
@@ -187,8 +197,14 @@ class _Patience:
             self._timer = self._loop.call_at(due, self._look)
 
     def end(self) -> None:
-        """Nothing is waited for any more."""
-        self._timer.cancel()
+        """Nothing is waited for any more. The timer finds out when it rings."""
+        self._is_waiting = False
+
+    def close(self) -> None:
+        """Nothing will be waited for again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class PromptSession:
@@ -200,6 +216,7 @@ class PromptSession:
         self._session = Session(via_master=address.via_master, max_reply_bytes=limit)
         self._replies: list[str] = []
         self._connection = Connection(self._receive, self._session.receive_end)
+        self._patience = _Patience(timeout_seconds, self._give_up)
 
     @property
     def is_open(self) -> bool:
@@ -240,8 +257,8 @@ class PromptSession:
 
         Raises ReplyTimeoutError or RemoteProtocolError.
         """
-        patience = _Patience(self._timeout_seconds, self._give_up)
-        self._connection.on_progress = patience.hear
+        self._patience.begin()
+        self._connection.on_progress = self._patience.hear
         try:
             return await self._exchange(lines)
         except BaseException:
@@ -249,7 +266,7 @@ class PromptSession:
             raise
         finally:
             self._connection.on_progress = None
-            patience.end()
+            self._patience.end()
 
     def _give_up(self) -> None:
         self._connection.fail(_silence(self._address, self._timeout_seconds))
@@ -278,6 +295,7 @@ class PromptSession:
 
     def abort(self) -> None:
         """Close at once."""
+        self._patience.close()
         self._connection.abort()
 
     async def wait_closed(self) -> None:

@@ -114,7 +114,9 @@ class RuntimeProxy:
             self._numbers.forget()
         self._process = process
 
-    async def look(self, servers: Sequence[Server]) -> tuple[Process, list[Server]]:
+    async def look(
+        self, servers: Sequence[Server], *, verify: bool = True
+    ) -> tuple[Process, list[Server]]:
         """Read a few servers anew, whatever the size of their backends.
 
         See :meth:`reconciler.ports.Proxy.look`. Raises NoSuchServerError.
@@ -131,7 +133,13 @@ class RuntimeProxy:
         lines = [
             commands.show_one_server(one.ref.backend, one.server_id) for one in alone
         ]
-        first, answers = await self._ask_living(lines)
+        process, answers = self._process, list[Reply]()
+        if verify or process is None:
+            first, answers = await self._ask_living(lines)
+            process = first.process
+        elif lines:
+            raw = await self._client.exchange(lines)
+            answers = list(map(Reply.parse, lines, raw))
         seen: dict[ServerRef, Server] = {}
         for server, answer in zip(alone, answers, strict=True):
             row = single.row(replies.answered(answer))
@@ -139,16 +147,16 @@ class RuntimeProxy:
             if found is not None:
                 seen[server.ref] = found
         missing = [one.ref for one in servers if one.ref not in seen]
-        if missing and first.process.is_same(self._process):
+        if missing and process.is_same(self._process):
             observed = await self.observe(
                 {ref.backend for ref in missing},
                 only={ref.server for ref in missing},
             )
             seen |= {ref: _found(observed, ref) for ref in missing}
             return observed.process, [seen[one.ref] for one in servers]
-        self._note_process(first.process)
+        self._note_process(process)
         self._is_unsettled = False
-        return first.process, [seen.get(one.ref, one) for one in servers]
+        return process, [seen.get(one.ref, one) for one in servers]
 
     async def _table(
         self,

@@ -55,6 +55,7 @@ _REFUSALS: tuple[tuple[str, type[CommandRejectedError]], ...] = (
     ("checks are not enabled on this server", NotSupportedError),
     ("was not configured on this server", NotSupportedError),
 )
+_REFUSAL_MARKS = tuple(mark for mark, _ in _REFUSALS)
 _MENDS: dict[type[CommandRejectedError], str] = {
     PermissionDeniedError: '; the "stats socket" line needs "level admin"',
 }
@@ -106,7 +107,7 @@ def query_refusal(reply: Reply, purpose: str) -> CommandRejectedError | None:
     """Return why HAProxy did not answer a question, None if it did."""
     if reply.severity is not None and reply.severity < _WORST_HARMLESS:
         return _rejection(reply, purpose)
-    if reply.text.startswith(tuple(mark for mark, _ in _REFUSALS)):
+    if reply.text.startswith(_REFUSAL_MARKS):
         return _rejection(reply, purpose)
     return None
 
@@ -118,8 +119,9 @@ def answered(reply: Reply) -> Reply:
     """
     is_setter = reply.command.startswith(("set server ", "shutdown sessions "))
     judge = setter_refusal if is_setter else query_refusal
-    refusal = judge(reply, f"run {quoted(reply.command)}")
-    if refusal is not None:
+    if judge(reply, "") is not None:
+        refusal = judge(reply, f"run {quoted(reply.command)}")
+        assert refusal is not None  # noqa: S101 - it was one a moment ago
         raise refusal
     return reply
 

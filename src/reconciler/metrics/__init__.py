@@ -40,6 +40,9 @@ from reconciler.status import PassReport, WorkerStatus
 
 RESULTS = ("converged", "refused", "failed")
 KINDS = ("assign", "finish", "release", "drain", "shutdown", "ready", "weight")
+"""Kinds of changes that bring somebody into rotation or out of it: these are told."""
+
+COUNTED_KINDS = ("prepare", *KINDS)
 FAILURES = ("connect", "timeout", "protocol", "refused", "other")
 
 BEAT_SECONDS = 1.0
@@ -165,7 +168,7 @@ class Metrics:
         for metric, words in (
             (self._passes, RESULTS),
             (self._failures, FAILURES),
-            (self._changes, KINDS),
+            (self._changes, COUNTED_KINDS),
             (self._commands, ("done", "refused")),
         ):
             yield from ((metric, (name, word)) for word in words)

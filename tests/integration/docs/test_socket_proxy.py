@@ -96,11 +96,7 @@ async def test_the_reconciler_reads_and_follows_through_it_without_delay(
             stream = await engine.events(since=await engine.now())
             got: asyncio.Queue[EngineEvent] = asyncio.Queue()
 
-            async def follow() -> None:
-                async for event in stream.events():
-                    got.put_nowait(event)
-
-            following = asyncio.create_task(follow())
+            following = asyncio.create_task(stream.follow(got.put_nowait))
             scripted.pause("web-1")
             await _until(got, "pause")
             began = time.monotonic()

@@ -204,7 +204,8 @@ async def test_past_events_are_what_the_engine_remembers(
     found = await engine.past_events(since=now - 600, until=now)
 
     told = [(each.action, each.signal) for each in found if each.container_id == one.id]
-    assert told == [("connect", None), ("start", None), ("kill", 3)]
+    born = [("create", None), ("connect", None), ("start", None)]
+    assert told == [*born, ("kill", 3)]
     assert scripted.events.streams == set()
 
 
@@ -239,7 +240,7 @@ async def test_past_events_are_not_waited_for(
     began = asyncio.get_running_loop().time()
     now = await engine.now()
 
-    assert len(await engine.past_events(since=now - 600, until=now)) == 2
+    assert len(await engine.past_events(since=now - 600, until=now)) == 3
     assert asyncio.get_running_loop().time() - began < 0.5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ from reconciler.discovery.inspect import (
     EVENT_FILTERS,
     Effect,
     EngineEvent,
+    arrival_of_line,
     container_from_inspect,
     container_from_list,
     event_from,
@@ -248,11 +250,16 @@ def event(kind: str, action: str, **actor: object) -> EngineEvent | None:
 
 @pytest.mark.parametrize("action", EVENT_FILTERS["event"])
 def test_events_of_a_container(action: str) -> None:
-    """die and destroy say that it is gone, kill is a signal; all else says to look."""
+    """What an action means: all but a few say to look."""
     found = event("container", action, ID="1")
 
     assert found is not None
-    special = {"die": Effect.GONE, "destroy": Effect.GONE, "kill": Effect.SIGNAL}
+    special = {
+        "create": Effect.BORN,
+        "die": Effect.GONE,
+        "destroy": Effect.GONE,
+        "kill": Effect.SIGNAL,
+    }
     assert found.effect is special.get(action, Effect.LOOK)
     assert (found.container_id, found.action, found.at) == ("1", action, 1.5)
 
@@ -293,3 +300,29 @@ def test_an_old_engine_without_nanoseconds() -> None:
 
     assert found is not None
     assert (found.container_id, found.at) == ("1", 7.0)
+
+
+def as_line(**document: object) -> bytes:
+    """Return an event as the engine writes it."""
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def test_a_line_that_tells_of_an_arrival_is_told_by_its_text() -> None:
+    """A creation, and whom a network was connected to; nothing else, however it looks."""
+    id_ = "a" * 64
+    connect = as_line(
+        Type="network",
+        Action="connect",
+        Actor={"ID": "n", "Attributes": {"container": id_, "name": "bridge"}},
+    )
+    create = as_line(status="create", id=id_, Type="container", Action="create")
+
+    assert arrival_of_line(connect) == ("connect", id_)
+    assert arrival_of_line(create) == ("create", "")
+    for action in ("start", "disconnect", "exec_create: sh", "kill"):
+        assert arrival_of_line(as_line(Type="container", Action=action)) is None
+    short = as_line(Action="connect", Actor={"Attributes": {"container": "web"}})
+    assert arrival_of_line(short) is None
+    hostile = {"label": '"Action":"create"', "other": '"Action":"connect"'}
+    started = as_line(Action="start", Actor={"Attributes": hostile})
+    assert arrival_of_line(started) is None

@@ -215,16 +215,74 @@ async def test_a_stream_gives_lines_until_it_is_closed(tmp_path: Path) -> None:
     async with served(tmp_path, serve) as http:
         status, stream = await http.follow("/events")
         assert status == 200
+        got: asyncio.Queue[bytes] = asyncio.Queue()
+        following = asyncio.create_task(stream.each(got.put_nowait))
         for piece, lines in (
             (b"one\ntw", [b"one"]),
             (b"o\nthree\n", [b"two", b"three"]),
         ):
             feed.put_nowait(piece)
-            assert await stream.lines() == lines
+            assert [await got.get() for _ in lines] == lines
         for piece in (b"in ", b"pieces", b"\n"):
             feed.put_nowait(piece)
-        assert await stream.lines() == [b"in pieces"]
+        assert await got.get() == b"in pieces"
         feed.put_nowait(b"half")
         feed.put_nowait(b"")
-        assert await stream.lines() == []
+        await following
+        assert got.empty()
+        stream.close()
+
+
+async def test_many_lines_at_once_come_in_order_and_let_the_loop_turn(
+    tmp_path: Path,
+) -> None:
+    """A flood is handed out in parts, and what comes behind it stays behind it."""
+    lines = [b"%05d" % number for number in range(20_000)]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for start, size in ((0, 19_000), (19_000, 10), (19_010, 990)):
+            piece = b"".join(line + b"\n" for line in lines[start : start + size])
+            writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            await writer.drain()
+        writer.close()
+
+    got: list[bytes] = []
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while len(got) < len(lines):
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with served(tmp_path, serve) as http:
+        _, stream = await http.follow("/events")
+        await asyncio.gather(stream.each(got.append), turn())
+        stream.close()
+
+    assert got == lines
+    assert turns > 100
+
+
+async def test_what_a_taker_raises_ends_the_stream(tmp_path: Path) -> None:
+    """A mistake of ours is not lost in the transport: whoever follows gets it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await asked.wait()
+        writer.write(b"5\r\nline\n\r\n")
+
+    def take(line: bytes) -> None:
+        raise LookupError(line)
+
+    asked = asyncio.Event()
+    async with served(tmp_path, serve) as http:
+        _, stream = await http.follow("/events")
+        following = asyncio.create_task(stream.each(take))
+        asked.set()
+        with pytest.raises(LookupError, match="line"):
+            await following
         stream.close()

@@ -34,6 +34,7 @@ OF_THE_CODE = {
     "phase",
     "placeholder",
     "plan",
+    "prepare",
     "ready",
     "reconcile",
     "release",

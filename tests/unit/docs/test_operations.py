@@ -95,6 +95,7 @@ async def test_docker_is_asked_for_nothing_but_the_documented_list(
         stream.close()
         await engine.containers()
         await engine.container("none")
+        await engine.addresses_on("none", "none")
         await engine.aclose()
         asked = set(scripted.requests.routes)
     rows = pages.table(pages.section(OPERATIONS, "Docker"), "request")

@@ -48,13 +48,16 @@ old worker alive on our session, and only this question tells."""
 MANY_UNREAD = 32
 """So many containers that events were about, and were not read yet, are a burst."""
 
-GATHER_SECONDS = 0.1
-"""How long newcomers of a burst wait for those that are read a moment later."""
+GATHER_SECONDS = 0.5
+"""How long newcomers of a burst wait at most for those that are read a moment later."""
+
+GATHERED = 1024
+"""So many newcomers wait for no more: what is read meanwhile slows down what is written."""
 
 BURST_LOOK_SECONDS = 0.002
 """How often a worker looks whether a burst is over."""
 
-TELL_SECONDS = 3.0
+TELL_SECONDS = 10.0
 """How long the report of a pass may wait for the other passes of a burst."""
 
 TOLD_AT_ONCE = 256
@@ -188,7 +191,11 @@ class Worker:
         """
         upkeep = self._upkeep
         await _wait_while(
-            lambda: self._unread() >= MANY_UNREAD and upkeep.has_only_newcomers,
+            lambda: (
+                self._unread() >= MANY_UNREAD
+                and upkeep.has_only_newcomers
+                and len(upkeep.touched) < GATHERED
+            ),
             GATHER_SECONDS,
         )
 

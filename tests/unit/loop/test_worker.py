@@ -135,11 +135,27 @@ async def test_newcomers_of_a_burst_wait_for_the_rest_of_it(
         assert sorted(proxy.homes()) == ["10.0.0.1", "10.0.0.2"]
 
 
+async def test_so_many_newcomers_wait_for_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is read meanwhile would only slow down what is written."""
+    monkeypatch.setattr(worker_module, "GATHER_SECONDS", 30.0)
+    monkeypatch.setattr(worker_module, "GATHERED", 2)
+    proxy = FakeProxy()
+    async with in_a_burst(proxy) as loop:
+        loop.start(ONE, at=1.0)
+        await loop.idle()
+        assert proxy.homes() == {}
+        loop.start(TWO, at=1.0)
+        await proxy.until(lambda: len(proxy.homes()) == 2)
+
+
 async def test_newcomers_wait_for_a_moment_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A burst that never ends keeps nobody out."""
     monkeypatch.setattr(worker_module, "GATHER_SECONDS", 0.01)
+    monkeypatch.setattr(worker_module, "TELL_SECONDS", 0.01)
     proxy = FakeProxy()
     async with in_a_burst(proxy) as loop:
         loop.start(ONE, at=1.0)
@@ -192,6 +208,7 @@ async def test_whoever_leaves_waits_for_no_burst(
 ) -> None:
     """And the newcomers that came before it are placed with it."""
     monkeypatch.setattr(worker_module, "GATHER_SECONDS", 30.0)
+    monkeypatch.setattr(worker_module, "TELL_SECONDS", 0.01)
     proxy = FakeProxy()
     async with in_a_burst(proxy, ONE) as loop:
         loop.start(TWO, at=1.0)

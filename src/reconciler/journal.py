@@ -131,7 +131,7 @@ class Journal:
         """Note some changes of a pass."""
         latency = None if late is None else round(late * 1000, 1)
         for change in changes:
-            if change.kind != "prepare":  # nobody is in rotation by that, or out of it
+            if not change.is_preparing:
                 self._note_change(worker.name, change, latency)
 
     def reconnected(self, worker: WorkerStatus, why: str) -> None:

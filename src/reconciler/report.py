@@ -75,8 +75,7 @@ class LogReporter:
             return
         latency: Fields = {} if late is None else {"latency_ms": round(late * 1000, 1)}
         for change in changes:
-            # Nobody is in rotation by that, or out of it.
-            level = logging.DEBUG if change.kind == "prepare" else logging.INFO
+            level = logging.DEBUG if change.is_preparing else logging.INFO
             sentence = _SENTENCES[change.kind]
             extra = _fields(change) | latency | where
             _log.log(level, sentence, _tenant(change), change.ref, extra=extra)

@@ -68,9 +68,6 @@ _TAKES_OUT = frozenset({"drain", "ready", "release", "shutdown"})
 """Kinds of changes that need a reading of this very moment: an operator, or another
 reconciler, may have changed these slots since ours."""
 
-_COMES = frozenset({Rotation.READY, Rotation.START})
-"""Whoever may get a slot."""
-
 _WAITS = frozenset({Cause.NO_SLOT, Cause.SLOT_BUSY})
 
 
@@ -404,7 +401,7 @@ class Upkeep:
         newcomers: dict[str, set[tuple[str, int]]] = {}
         for claim in claims:
             one = claim.outcome
-            if isinstance(one, Endpoint) and one.rotation in _COMES:
+            if isinstance(one, Endpoint) and one.rotation.may_come:
                 place = (one.address, one.port)
                 if not self._mirror.has_slot_at(one.backend, place):
                     newcomers.setdefault(one.backend, set()).add(place)
@@ -475,7 +472,7 @@ class Upkeep:
         changes = tuple(map(self._with_tenant, outcome.changes))
         if self._prepared:
             changes = tuple(map(self._as_assigned, changes))
-        self._prepared |= {one.ref for one in changes if one.kind == "prepare"}
+        self._prepared |= {one.ref for one in changes if one.is_preparing}
         return dataclasses.replace(outcome, changes=changes)
 
     def _with_tenant(self, change: Change) -> Change:
@@ -488,7 +485,7 @@ class Upkeep:
 
     def _as_assigned(self, change: Change) -> Change:
         """Whoever comes into a slot that was prepared is assigned to it only now."""
-        if change.ref in self._prepared and change.kind != "prepare":
+        if change.ref in self._prepared and not change.is_preparing:
             self._prepared.discard(change.ref)
             if change.kind == "finish":
                 return change._replace(kind="assign", reason="a new endpoint")
@@ -546,7 +543,7 @@ class Upkeep:
         whole = None if scope.is_everything else scope.backends
         self.alarms.due_at(outcome.plan.due, whole)
         # Whoever comes into a slot that was prepared has its address confirmed first.
-        lasting = {one.ref for one in outcome.changes if one.kind != "prepare"}
+        lasting = {one.ref for one in outcome.changes if not one.is_preparing}
         self.alarms.changed(lasting, now)
         waiting = {
             one.backend

@@ -58,7 +58,7 @@ def _network(control: Control, request: Request) -> Answer:
     ref = request.network_ref
     for each in control.networks.values():
         if ref in (each.id, each.name):
-            return Answer.json(views.network(each, control.containers))
+            return Answer.json(views.network_detail(each, control.containers))
     return Answer.error(404, f"network {ref} not found")
 
 

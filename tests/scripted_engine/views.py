@@ -95,7 +95,7 @@ def networks_of(
     }
 
 
-def network(
+def network_detail(
     network: Network, containers: Collection[ScriptedContainer]
 ) -> dict[str, Any]:
     """Return ``GET /networks/{id}``: the network, and who has an address on it."""

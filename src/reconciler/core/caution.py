@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from reconciler.core.desired import Claim
-from reconciler.core.model import Endpoint, Place, Rotation, Server, is_placeholder
+from reconciler.core.model import Endpoint, Place, Server, is_placeholder
 
 
 Tables = Mapping[str, Mapping[str, Server]]
@@ -57,7 +57,7 @@ def sure_claims(
         claim
         for claim in claims
         if not isinstance(one := claim.outcome, Endpoint)
-        or one.rotation not in (Rotation.READY, Rotation.START)
+        or not one.rotation.may_come
         or one.key in taken
         or (one.address, one.port) in heard.get(one.backend, ())
     ]

@@ -11,6 +11,7 @@ from reconciler.core.desired import (
     Claim,
     claims_of,
     desired_from,
+    is_same_tenant,
     tenant_of,
     turned,
 )
@@ -169,7 +170,7 @@ class ClaimTable:
 
     def _settle(self, old: Container | None, new: Container | None) -> None:
         """Keep who has which address."""
-        if old and new and _is_same_tenant(old, new):
+        if old and new and is_same_tenant(old, new):
             return
         for address in _addresses(old) if old else ():
             if old and self._address_is_of(address, old):
@@ -191,7 +192,7 @@ class ClaimTable:
         self._settle(before, container)
         if container is not None:
             self._containers[container_id] = container
-            turning = turned(old, before, container) if before and old else None
+            turning = turned(old, before, container) if before else None
             new = turning or claims_of(container, self._context)
         if new:
             self._claims[container_id] = new
@@ -222,12 +223,6 @@ class ClaimTable:
         if isinstance(outcome, Endpoint):
             self._remember(outcome)
             self._at[outcome.key] = (*self._at.get(outcome.key, ()), claim)
-
-
-def _is_same_tenant(old: Container, new: Container) -> bool:
-    """Whether a container that changed has the same addresses, name and labels."""
-    is_same = old.networks is new.networks and old.labels is new.labels
-    return is_same and old.name == new.name
 
 
 def _places(claim: Claim) -> tuple[Place, ...]:

@@ -65,6 +65,18 @@ def tenant_of(container: Container) -> Tenant:
     )
 
 
+def is_same_tenant(before: Container, after: Container) -> bool:
+    """Whether a container that changed has the addresses, name and labels that it had.
+
+    By identity: of one that was read anew nothing is known to be the same.
+    """
+    return (
+        before.networks is after.networks
+        and before.labels is after.labels
+        and before.name == after.name
+    )
+
+
 def claims_of(container: Container, context: Context) -> tuple[Claim, ...]:
     """Return everything one container asks for; nothing where it asks for nothing.
 
@@ -93,11 +105,9 @@ def turned(
         (_is_signalled(before, after) or _has_begun(claims, before, after))
         and before.is_paused is after.is_paused
         and before.health is after.health
-        and before.labels is after.labels
-        and before.networks is after.networks
+        and is_same_tenant(before, after)
         and before.tcp_ports is after.tcp_ports
         and before.created == after.created
-        and before.name == after.name
         and before.network_mode == after.network_mode
     )
     rotation = rotation_of(after)

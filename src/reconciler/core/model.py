@@ -248,6 +248,11 @@ class Rotation(enum.Enum):
     START = "start"
     """It is about to run: a slot that nobody needs gets its address, and no traffic."""
 
+    @property
+    def may_come(self) -> bool:
+        """Whether an endpoint that has no slot may get one."""
+        return self in (Rotation.READY, Rotation.START)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
@@ -430,6 +435,11 @@ class Change(NamedTuple):
     port: int | None
     tenant: Tenant | None
     reason: str
+
+    @property
+    def is_preparing(self) -> bool:
+        """Whether it is before a start: nobody is in rotation by that, or out of it."""
+        return self.kind == "prepare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,7 @@ _UNHEALTHY = (
     "docker's HEALTHCHECK calls it unhealthy",
     "it gets a slot once it is healthy",
 )
+_STARTING = "it is about to start"
 _STOPPING = (
     "its stop signal was sent",
     "it gets a slot again if it outlives its stop time-out",
@@ -243,9 +244,7 @@ def _plan_backend(
         _without_slot(endpoint, len(slots), found, draft.terms) for endpoint in left_out
     ]
     draft.unplaced += [
-        _leaving_unplaced(e)
-        for e in (*waiting, *homeless)
-        if e.rotation in (Rotation.STOP, Rotation.DRAIN)
+        _leaving_unplaced(e) for e in (*waiting, *homeless) if not e.rotation.may_come
     ]
 
 
@@ -316,7 +315,7 @@ def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
         if slot.admin is AdminState.READY or is_drained:
             # A former life's, at the same address.
             _take_out(draft.released, slot, AdminState.MAINT)
-            draft.note("prepare", slot, endpoint, "it is about to start")
+            draft.note("prepare", slot, endpoint, _STARTING)
     elif endpoint.rotation is not Rotation.READY:
         _keep_out(draft, slot, endpoint)
     elif slot.admin is not AdminState.READY and is_ours:
@@ -397,9 +396,7 @@ def _assign(
     """
     if displaced is not None and displaced.drain_shutdown and slot.connections != 0:
         _shut_down(draft, slot, displaced)
-    if displaced is not None:
-        draft.note("release", slot, None, f"{_why_out(displaced)}, and another waits")
-    _take_over(draft, slot, endpoint, is_displacing=displaced is not None)
+    _take_over(draft, slot, endpoint, displaced)
     _admit(draft, slot, endpoint)
     draft.note("assign", slot, endpoint, "a new endpoint")
 
@@ -416,17 +413,19 @@ def _prepared(
     given = set()
     for slot, endpoint in zip(spare, starting, strict=False):
         _take_over(draft, slot, endpoint)
-        draft.note("prepare", slot, endpoint, "it is about to start")
+        draft.note("prepare", slot, endpoint, _STARTING)
         given.add(slot.ref)
     return given
 
 
 def _take_over(
-    draft: _Draft, slot: Server, endpoint: Endpoint, *, is_displacing: bool = False
+    draft: _Draft, slot: Server, endpoint: Endpoint, displaced: Endpoint | None = None
 ) -> None:
     """Out of rotation with whoever had the slot, and the new tenant's address into it."""
     _take_out(draft.placed if slot.is_free else draft.released, slot, AdminState.MAINT)
-    if not slot.is_free and not is_displacing:
+    if displaced is not None:
+        draft.note("release", slot, None, f"{_why_out(displaced)}, and another waits")
+    elif not slot.is_free:
         draft.note("release", slot, None, "its endpoint has gone")
     draft.placed.append(SetAddress(slot.ref, endpoint.address, endpoint.port))
     draft.confirmed.append(

@@ -14,14 +14,16 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from reconciler.core.model import TASK_ID, Attachment, Container, Health
 from reconciler.discovery.engine import Engine
 from reconciler.errors import DiscoveryError
 
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS = 1.0
 """For an answer. An engine does not describe a container while it starts it."""
@@ -90,10 +92,7 @@ class Arrivals:
         self._reading = tasks.create_task(answer)
 
     async def _describe(self, container_id: str) -> None:
-        container: Container | None = None
-        with suppress(DiscoveryError, TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                container = await self._engine.container(container_id)
+        container = await _in_time(self._engine.container(container_id))
         if container is None or not _can_be_expected(container):
             return
         self._born[container_id] = container
@@ -101,10 +100,7 @@ class Arrivals:
             self._born.popitem(last=False)
 
     async def _locate(self, container_id: str, network_id: str) -> None:
-        found: tuple[str, str] | None = None
-        with suppress(DiscoveryError, TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                found = await self._engine.addresses_on(network_id, container_id)
+        found = await _in_time(self._engine.addresses_on(network_id, container_id))
         container = self._born.pop(container_id, None)
         if found is None or container is None:
             return  # it is not there any more, or has started meanwhile
@@ -112,6 +108,14 @@ class Arrivals:
         (attachment,) = container.networks
         there = Attachment(network=attachment.network, ipv4=ipv4, ipv6=ipv6)
         self._expect(dataclasses.replace(container, networks=(there,)))
+
+
+async def _in_time(answer: Awaitable[T | None]) -> T | None:
+    """Return an answer, None where it does not come or is none."""
+    with suppress(DiscoveryError, TimeoutError):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await answer
+    return None
 
 
 def _can_be_expected(container: Container) -> bool:

@@ -50,6 +50,7 @@ from reconciler.discovery.streams import (
     IsIdle,
     ThreadedEvents,
     UnixEvents,
+    nothing_is_idle,
 )
 from reconciler.discovery.swarm_json import (
     SWARM_EVENT_FILTERS,
@@ -247,7 +248,7 @@ class Engine:
             return role_from_info(json.loads(answer.body))
 
     async def events(
-        self, *, since: float, is_idle: IsIdle = lambda _: False
+        self, *, since: float, is_idle: IsIdle = nothing_is_idle
     ) -> EventStream[EngineEvent]:
         """Subscribe to the events of containers from ``since`` (Unix seconds) on.
 
@@ -265,7 +266,7 @@ class Engine:
         since: float,
         filters: Mapping[str, list[str]],
         read: Callable[[Mapping[str, Any]], T | None],
-        is_idle: IsIdle = lambda _: False,
+        is_idle: IsIdle = nothing_is_idle,
     ) -> EventStream[T]:
         with _Asking(self, "GET /events, to follow"):
             unix = await self._route()

@@ -109,8 +109,8 @@ class Looks:
         has_waited = (
             container_id in self._waiting or container_id in self._waiting_starts
         )
-        told = (self._ended, self._begun)
-        for waiting in (self._waiting, self._waiting_starts, *told):
+        confirmed = (self._ended, self._begun)
+        for waiting in (self._waiting, self._waiting_starts, *confirmed):
             waiting.pop(container_id, None)
         if has_waited:
             self._note_done(container_id)

@@ -28,6 +28,12 @@ Read = Callable[[Mapping[str, Any]], T | None]
 IsIdle = Callable[[bytes], bool]
 """Whether a line need not be read at all. Only asked where reading it is work for the loop."""
 
+
+def nothing_is_idle(_: bytes) -> bool:
+    """Have every line read: an :data:`IsIdle`."""
+    return False
+
+
 MOST_WAITING = 1000
 """So many events may wait for the loop. The thread that reads more of them waits as well."""
 
@@ -49,9 +55,7 @@ class EventStream(Protocol[T_co]):
 class UnixEvents(Generic[T]):
     """A subscription over a unix socket. Implements :class:`EventStream`."""
 
-    def __init__(
-        self, stream: Stream, read: Read[T], is_idle: IsIdle = lambda _: False
-    ) -> None:
+    def __init__(self, stream: Stream, read: Read[T], is_idle: IsIdle) -> None:
         self._stream = stream
         self._read = read
         self._is_idle = is_idle

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import httptools
 
@@ -349,7 +350,6 @@ class Stream:
         self._drop = drop
         self._line = b""
         """The beginning of a line whose end did not come yet."""
-        self._take: Callable[[bytes], None] | None = None
         self._is_taking = False
         self._error: Exception | None = None
 
@@ -359,8 +359,7 @@ class Stream:
         A line that comes alone is handed out where it is received, as an event waits for
         it. Of many at once the loop turns after some. What ``take`` raises ends it.
         """
-        self._take = take
-        self._connection.on_part = self._take_at_once
+        self._connection.on_part = partial(self._take_at_once, take)
         with suppress(OSError, HttpError):
             while part := await self._connection.part():
                 self._is_taking = True
@@ -372,13 +371,13 @@ class Stream:
         if self._error is not None:
             raise self._error
 
-    def _take_at_once(self, part: bytes) -> bool:
+    def _take_at_once(self, take: Callable[[bytes], None], part: bytes) -> bool:
         """Take a part, unless others wait; return whether that was done."""
-        if self._is_taking or self._take is None:
+        if self._is_taking:
             return False
         try:
             for line in self._lines_of(part):
-                self._take(line)
+                take(line)
         except Exception as error:  # noqa: BLE001 - it is raised where the stream is awaited
             self._error = error
             self._connection.close()

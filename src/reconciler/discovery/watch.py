@@ -248,15 +248,14 @@ class Watcher:
     def _expect(self, container: Container) -> None:
         """Tell of a container that has its address and is about to start."""
         changes = self._catalog.expect(container)
+        self._tell_of_ourselves(changes)
         if changes:
-            self._sink.changed(changes, at=None, is_resync=False)
             loop = asyncio.get_running_loop()
             loop.call_later(_EXPECTED_SECONDS, self._expect_no_more, container.id)
 
     def _expect_no_more(self, container_id: str) -> None:
         if self._catalog.is_expected(container_id):
-            changes = self._catalog.note_gone(container_id)
-            self._sink.changed(changes, at=None, is_resync=False)
+            self._tell_of_ourselves(self._catalog.note_gone(container_id))
 
     def _has_begun(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> bool:
         """Take a start at its word where it was expected, and look at it later."""
@@ -337,9 +336,7 @@ class Watcher:
     def _outlive(self, container_id: str) -> None:
         """The stop time-out is over and it still runs: it was no stop, or not a whole one."""
         self._stops.forget(container_id)
-        changes = self._unmark(container_id)
-        if changes:
-            self._sink.changed(changes, at=None, is_resync=False)
+        self._tell_of_ourselves(self._unmark(container_id))
 
     def _unmark(self, container_id: str) -> dict[str, Container | None]:
         self._cancel_timer(container_id)
@@ -370,6 +367,11 @@ class Watcher:
     ) -> None:
         if changes:
             self._sink.changed(changes, at=at, is_resync=at is None)
+
+    def _tell_of_ourselves(self, changes: Mapping[str, Container | None]) -> None:
+        """Tell what follows from what was known: no event dates it, no list corrects it."""
+        if changes:
+            self._sink.changed(changes, at=None, is_resync=False)
 
     async def _learn(self) -> None:
         """Inspect, one by one, whoever is known from a list only: how does it stop?

@@ -105,11 +105,12 @@ def is_done(text: str) -> bool:
 
 def query_refusal(reply: Reply, purpose: str) -> CommandRejectedError | None:
     """Return why HAProxy did not answer a question, None if it did."""
-    if reply.severity is not None and reply.severity < _WORST_HARMLESS:
-        return _rejection(reply, purpose)
-    if reply.text.startswith(_REFUSAL_MARKS):
-        return _rejection(reply, purpose)
-    return None
+    return _rejection(reply, purpose) if _is_refusal(reply) else None
+
+
+def _is_refusal(reply: Reply) -> bool:
+    is_severe = reply.severity is not None and reply.severity < _WORST_HARMLESS
+    return is_severe or reply.text.startswith(_REFUSAL_MARKS)
 
 
 def answered(reply: Reply) -> Reply:
@@ -118,11 +119,8 @@ def answered(reply: Reply) -> Reply:
     For any command: a question, or a setter that is no action of ours.
     """
     is_setter = reply.command.startswith(("set server ", "shutdown sessions "))
-    judge = setter_refusal if is_setter else query_refusal
-    if judge(reply, "") is not None:
-        refusal = judge(reply, f"run {quoted(reply.command)}")
-        assert refusal is not None  # noqa: S101 - it was one a moment ago
-        raise refusal
+    if not is_done(reply.text) if is_setter else _is_refusal(reply):
+        raise _rejection(reply, f"run {quoted(reply.command)}")
     return reply
 
 

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ __all__ = [
     "ready_addresses",
     "running",
     "table",
+    "two_daemons",
     "until",
     "until_placed",
 ]
@@ -58,6 +60,18 @@ async def until_placed(
         return ready_addresses(haproxy) == running(engine)
 
     await until(is_placed, f"{len(running(engine))} ready slots", daemon)
+
+
+@asynccontextmanager
+async def two_daemons(
+    haproxy: HaproxyProcess, engine: ScriptedEngine
+) -> AsyncIterator[tuple[Daemon, Daemon]]:
+    """Run two reconcilers on the same engine and the same HAProxy; both are ready."""
+    first = Daemon(haproxy=[haproxy.url], docker=engine.url)
+    second = Daemon(haproxy=[haproxy.url], docker=engine.url)
+    async with first, second:
+        await asyncio.gather(first.wait_ready(), second.wait_ready())
+        yield first, second
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from tests.integration.daemon.conftest import (
     ready_addresses,
     running,
     table,
+    two_daemons,
     until,
 )
 from tests.scripted_engine import ScriptedContainer, ScriptedEngine
@@ -65,10 +66,7 @@ async def test_two_reconcilers_prepare_one_slot(
     haproxy3: HaproxyProcess, engine: ScriptedEngine
 ) -> None:
     """Neither takes the other's for a stray, before the start or after it."""
-    first = Daemon(haproxy=[haproxy3.url], docker=engine.url)
-    second = Daemon(haproxy=[haproxy3.url], docker=engine.url)
-    async with first, second:
-        await asyncio.gather(first.wait_ready(), second.wait_ready())
+    async with two_daemons(haproxy3, engine) as (first, _):
         for number in range(1, 6):
             one = await about_to_start(engine, f"web-{number}")
             place = functools.partial(slots_at, haproxy3, one.address)

@@ -14,6 +14,7 @@ from tests.integration.daemon.conftest import (
     ready_addresses,
     running,
     table,
+    two_daemons,
     until_placed,
 )
 from tests.scripted_engine import ScriptedContainer, ScriptedEngine
@@ -78,10 +79,7 @@ async def test_both_keep_one_map(
     haproxy3: HaproxyProcess, engine: ScriptedEngine
 ) -> None:
     """Bursts of 0, 20, 5, 15 containers with two at once: one slot each, and then quiet."""
-    first = Daemon(haproxy=[haproxy3.url], docker=engine.url)
-    second = Daemon(haproxy=[haproxy3.url], docker=engine.url)
-    async with first, second:
-        await asyncio.gather(first.wait_ready(), second.wait_ready())
+    async with two_daemons(haproxy3, engine) as (first, second):
         for number, count in enumerate((20, 5, 15)):
             scale(engine, count, prefix=f"burst{number}")
             await until_placed(haproxy3, engine, first)

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import pytest
-from tests.fakes.containers import container, free_slot, observed
+from tests.fakes.containers import container, free_slot
+from tests.fakes.plans import NOW, kinds, planned
 
-from reconciler.core.desired import claims_of, desired_from
 from reconciler.core.model import (
     Action,
     AdminState,
@@ -23,11 +23,9 @@ from reconciler.core.model import (
     SetWeight,
     ShutdownSessions,
 )
-from reconciler.core.placement import Context
-from reconciler.core.plan import Rules, plan
+from reconciler.core.plan import Rules
 
 
-NOW = 1000.0
 SLOT = ServerRef("web", "slot1")
 WEB_ONLY = frozenset({"web"})
 LEAKY = Rules(reuse_needs_idle=True)
@@ -56,24 +54,6 @@ def stopping(number: int = 1, labels: Mapping[str, str] | None = None) -> Contai
 def sick(number: int = 1, labels: Mapping[str, str] | None = None) -> Container:
     """Return a container whose HEALTHCHECK fails."""
     return container(number, labels=labels, health=Health.UNHEALTHY)
-
-
-def planned(
-    *containers: Container,
-    slots: list[Server],
-    rules: Rules | None = None,
-    now: float | None = NOW,
-) -> Plan:
-    """Return the plan for these containers and exactly these slots."""
-    table = {"web": {one.ref.server: one for one in slots}}
-    claims = [claim for one in containers for claim in claims_of(one, Context())]
-    desired = desired_from(claims, {"web"})
-    return plan(desired, observed(table), rules or Rules(), now=now)
-
-
-def kinds(found: Plan) -> list[str]:
-    """Return the kinds of a plan's changes."""
-    return [change.kind for change in found.changes]
 
 
 @pytest.mark.parametrize(

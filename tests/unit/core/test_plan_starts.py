@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.fakes.containers import container, free_slot, observed
+from tests.fakes.containers import container, free_slot
+from tests.fakes.plans import kinds, planned
 
-from reconciler.core.desired import claims_of, desired_from
+from reconciler.core.desired import claims_of
 from reconciler.core.model import (
     AdminState,
     Container,
     Endpoint,
     Health,
-    Plan,
     Rotation,
     Server,
     SetAddress,
@@ -21,10 +21,7 @@ from reconciler.core.model import (
     SetWeight,
 )
 from reconciler.core.placement import Context
-from reconciler.core.plan import Rules, plan
-
-
-NOW = 1000.0
+from reconciler.core.plan import Rules
 
 
 def starting(number: int = 1, **labels: str) -> Container:
@@ -37,21 +34,6 @@ def prepared(number: int = 1, **changes: object) -> Server:
     """Return a slot that was given the address of container NUMBER."""
     slot = dataclasses.replace(free_slot(number), address=f"10.0.0.{number}", weight=0)
     return dataclasses.replace(slot, **changes)  # type: ignore[arg-type] # its fields
-
-
-def planned(
-    *containers: Container, slots: list[Server], rules: Rules | None = None
-) -> Plan:
-    """Return the plan for these containers and exactly these slots."""
-    table = {"web": {one.ref.server: one for one in slots}}
-    claims = [claim for one in containers for claim in claims_of(one, Context())]
-    desired = desired_from(claims, {"web"})
-    return plan(desired, observed(table), rules or Rules(), now=NOW)
-
-
-def kinds(found: Plan) -> list[str]:
-    """Return the kinds of a plan's changes."""
-    return [change.kind for change in found.changes]
 
 
 def test_a_free_slot_gets_the_address_and_stays_out() -> None:

@@ -68,7 +68,10 @@ class Findings:
     def _idle_out(self) -> dict[str, Series]:
         out, floor = _of(self.idle, Role.OUT), _of(self.idle, Role.FLOOR_OUT)
         return {
-            "out": _between("stop signal -> drain", out),
+            "out_told": _between(
+                "stop signal -> HAProxy logs drain", out, last="noticed"
+            ),
+            "out": _between("stop signal -> drain seen in its table", out),
             "out_after_event": _between("  event here -> drain", out, "received"),
             "out_log": self._logged("  its own log of drains", out),
             "floor_out": _between("floor: stop signal -> drain", floor),
@@ -137,7 +140,7 @@ def ratios(series: Mapping[str, Series]) -> list[Ratio]:
 
 def verdicts(series: Mapping[str, Series]) -> list[Verdict]:
     """Return the targets, for a lone container on an idle machine."""
-    ours, out = series["ours"].figures(), series["out"].figures()
+    ours, out = series["ours"].figures(), series["out_told"].figures()
     return [
         Verdict(
             what="start -> ready, median, of the floor",
@@ -157,7 +160,7 @@ def verdicts(series: Mapping[str, Series]) -> list[Verdict]:
             unit="ms",
         ),
         Verdict(
-            what="stop signal -> drain, median",
+            what="stop signal -> HAProxy logs drain, median",
             value=out["median"],
             target=OUT_MEDIAN_TARGET_MS,
             unit="ms",

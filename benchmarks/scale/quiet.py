@@ -9,6 +9,8 @@ from scale.rig import Daemon, Engine, RigError
 
 
 LOOK_SECONDS = 0.5
+QUIET_SECONDS = 6.0
+"""So long the daemon inspects nobody once it has learned all: it may rest for five."""
 QUIET_SHARE = 0.05
 """Of a processor: what is less is its timers, and who asks us for it."""
 
@@ -35,13 +37,14 @@ async def learned(engine: Engine, count: int) -> None:
 
     It learns that one by one, with pauses, and that is no cost of an event or a resync.
     """
-    deadline = time.monotonic() + 10 + count / 30
-    inspects = -1
+    deadline = time.monotonic() + 10 + QUIET_SECONDS + count / 30
+    inspects, since = -1, 0.0
     while time.monotonic() < deadline:
         now = (await engine.order("stats"))["inspects"]
-        if now == inspects:
+        if now != inspects:
+            inspects, since = now, time.monotonic()
+        elif time.monotonic() - since > QUIET_SECONDS:
             return
-        inspects = now
         await asyncio.sleep(LOOK_SECONDS)
     raise RigError(f"the daemon has not learned {count} containers in time")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from reconciler.discovery.json_elements import JsonElements
+from reconciler.discovery.json_elements import CONTAINERS_AGE, JsonElements
 
 
 values = st.recursive(
@@ -110,6 +110,40 @@ def test_only_what_has_changed_is_read() -> None:
     assert second.take(9) == [entry["Id"] for entry in entries]
 
     assert read_again == [entries[2]["Id"], entries[4]["Id"]]
+
+
+@pytest.mark.parametrize(
+    ("now", "is_read"),
+    [
+        ("Up 2 seconds", False),
+        ("Up About an hour", False),
+        ("Up 2 seconds (healthy)", True),
+        ("Up 2 seconds (Paused)", True),
+        ("Exited (0) 1 second ago", True),
+    ],
+)
+def test_how_long_it_is_up_is_no_change(now: str, is_read: bool) -> None:
+    """But what Docker's list says with it is."""
+    before, after = (
+        [{"Id": number, "Status": status, "State": "s"} for number in range(3)]
+        for status in ("Up 1 second", now)
+    )
+    first: JsonElements[int] = JsonElements(
+        lambda entry: entry["Id"], {}, blur=CONTAINERS_AGE
+    )
+    first.feed(json.dumps(before, separators=(",", ":")).encode())
+    first.take(9)
+    read_again: list[int] = []
+
+    def read(entry: dict[str, int]) -> int:
+        read_again.append(entry["Id"])
+        return entry["Id"]
+
+    second = JsonElements(read, first.remembered, blur=CONTAINERS_AGE)
+    second.feed(json.dumps(after, separators=(",", ":")).encode())
+    assert second.take(9) == [0, 1, 2]
+
+    assert read_again == ([0, 1, 2] if is_read else [2])
 
 
 @given(arrays, st.integers(0, 400))

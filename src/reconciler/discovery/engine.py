@@ -43,7 +43,7 @@ from reconciler.discovery.inspect import (
     event_from,
     event_of_line,
 )
-from reconciler.discovery.json_elements import JsonElements
+from reconciler.discovery.json_elements import CONTAINERS_AGE, JsonElements
 from reconciler.discovery.naming import named, secrets
 from reconciler.discovery.streams import (
     EventStream,
@@ -121,7 +121,7 @@ class Engine:
 
         The loop turns between two parts, and the whole answer is never in memory.
         """
-        elements = JsonElements(self._from_list, self._listed)
+        elements = JsonElements(self._from_list, self._listed, blur=CONTAINERS_AGE)
         with _Asking(self, "GET /containers/json"):
             async for part in self._list("/containers/json", elements):
                 yield part

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
@@ -24,6 +25,11 @@ CONTAINERS_SEAM, SWARM_SEAM = '},{"Id":', '},{"ID":'
 """How Docker's lists go on after a container, and after anything of a swarm. A guess: what is
 cut here and is no element was never remembered as one."""
 
+CONTAINERS_AGE = re.compile(r'"Status":"Up ([^"(]*)')
+"""How long a container is up, as a list words it: the one thing that changes by itself, every
+second at first. Nobody reads it. Where it is a label that is called so, it is lost as well,
+and no label of a container ever changes."""
+
 
 class JsonElements(Generic[T]):
     """The elements of one array. They have to be objects: half of one is never taken for it.
@@ -31,6 +37,7 @@ class JsonElements(Generic[T]):
     ``read`` makes a value of each. ``known`` are the values of another array, by their
     texts, as its ``remembered`` has them: they count for the same texts here. None where
     nobody wants to know what is remembered here. ``seam`` is how one element follows another.
+    ``blur`` finds, as its first group, what of a text does not count.
     """
 
     def __init__(
@@ -39,10 +46,12 @@ class JsonElements(Generic[T]):
         known: Mapping[bytes, T] | None = None,
         *,
         seam: str = CONTAINERS_SEAM,
+        blur: re.Pattern[str] | None = None,
     ) -> None:
         self.read = read
         self._known = known
         self._between = seam
+        self._blur = blur
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text = ""
         self._at = 0
@@ -88,8 +97,10 @@ class JsonElements(Generic[T]):
         return end, self._digest(end)
 
     def _digest(self, end: int) -> bytes:
-        text = self._text[self._at : end].encode(errors="surrogatepass")
-        return blake2b(text, digest_size=16).digest()
+        text = self._text[self._at : end]
+        if self._blur is not None and (found := self._blur.search(text)):
+            text = text[: found.start(1)] + text[found.end(1) :]
+        return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
 
     def _go_to_element(self) -> bool:
         """Go to where the next element begins; return whether anything of it is there."""

@@ -24,6 +24,9 @@ LOOK_SECONDS = 1.0
 ENOUGH = 20_000
 """So many new objects that may be part of a cycle are looked through in 3 to 5 ms."""
 
+TOO_MANY = 50_000
+"""So many take 10 ms and more: they are set aside without a look, as at the start."""
+
 THOROUGH_SECONDS = 3600.0
 """How often everything is looked through. With 10,000 containers that takes about 100 ms."""
 
@@ -47,12 +50,17 @@ async def collect(
             gc.freeze()
             await asyncio.sleep(look_seconds)
         gc.freeze()
+        fresh = 0
         while True:
             await asyncio.sleep(look_seconds)
+            before, fresh = fresh, gc.get_count()[0]
             if loop.time() >= thorough_at:
                 gc.unfreeze()
                 thorough_at = loop.time() + thorough_seconds
-            elif gc.get_count()[0] < ENOUGH:
+            elif min(before, fresh) < ENOUGH:
+                continue  # a resync makes many, and drops them again
+            elif fresh > TOO_MANY:
+                gc.freeze()
                 continue
             gc.collect()
             gc.freeze()

@@ -47,7 +47,7 @@ MOST_TOUCHED = 16384
 
 LARGE = 1500
 """Slots and claims that are planned for on the loop: about 5 ms. More go to a thread, where
-Python lets the loop in between every 5 ms."""
+Python lets the loop in between."""
 
 SMALL_BACKEND = 256
 """A backend of so many servers is read in whole once it was written to: that costs less than
@@ -212,6 +212,7 @@ class Upkeep:
             await self._prove(to_prove, scope)
         if self.must_observe or self.status.process is None:
             await self._observe(None)
+            await asyncio.sleep(0)  # the loop turns between two things that take long
             return Scope(is_everything=True)
         for backend in touched.backends:
             has_slots = backend is not None and backend in self._with_slots

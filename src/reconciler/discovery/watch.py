@@ -471,6 +471,7 @@ class Watcher:
                     if self._stops.is_signalled(one.id):
                         changes |= self._judged(one.id)
                 self._tell(changes, at=None)
+            await asyncio.sleep(0)  # the loop turns between two things that take long
             changes = self._catalog.keep_only(seen, moment)
         self._is_listing = False
         self._stops.keep_only({*self._catalog.containers, *self._looks.wanted})

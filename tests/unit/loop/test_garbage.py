@@ -112,3 +112,34 @@ async def test_nothing_is_looked_through_while_it_is_loaded() -> None:
         await asyncio.sleep(0.01)
         assert sum(g["collections"] for g in gc.get_stats()) == runs
         assert gc.get_freeze_count() > len(kept) - 10
+
+
+@pytest.mark.parametrize(
+    ("counts", "looks", "kept"),
+    [
+        pytest.param([30_000, 0] * 8, 0, 0, id="a resync's, soon dropped"),
+        pytest.param([30_000, 30_000, 0, 0], 1, 1, id="they stay"),
+        pytest.param([30_000, 200_000, 0, 0], 0, 1, id="too many for one look"),
+    ],
+)
+async def test_when_what_is_new_is_looked_through(
+    monkeypatch: pytest.MonkeyPatch, counts: list[int], looks: int, kept: int
+) -> None:
+    """Only what stays, and only what is looked through in a moment; the rest is set aside."""
+    done: list[str] = []
+    is_over = asyncio.Event()
+    coming = iter(counts)
+
+    def count() -> tuple[int, int, int]:
+        fresh = next(coming, None)
+        if fresh is None:
+            is_over.set()
+        return fresh or 0, 0, 0
+
+    async with collecting(is_loaded=True):
+        monkeypatch.setattr(gc, "get_count", count)
+        monkeypatch.setattr(gc, "collect", lambda: done.append("look"))
+        monkeypatch.setattr(gc, "freeze", lambda: done.append("keep"))
+        await waited_for(is_over)
+
+    assert (done.count("look"), done.count("keep")) == (looks, kept)

@@ -122,7 +122,7 @@ def test_only_what_has_changed_is_read() -> None:
         ("Exited (0) 1 second ago", True),
     ],
 )
-def test_how_long_it_is_up_is_no_change(now: str, is_read: bool) -> None:
+def test_how_long_it_is_up_is_no_change(now: str, *, is_read: bool) -> None:
     """But what Docker's list says with it is."""
     before, after = (
         [{"Id": number, "Status": status, "State": "s"} for number in range(3)]

@@ -17,6 +17,10 @@ STATE = """1
 """
 
 
+LOOKING_NS = 400_000
+"""From HAProxy's log line to the answer of its table."""
+
+
 def test_only_a_server_with_a_weight_is_in_rotation() -> None:
     """Ready at weight 0 is not in rotation yet."""
     assert ready_in(STATE) == {Place("slot1", "10.0.0.1", "8000")}
@@ -35,6 +39,7 @@ def seen(role: Role, number: int, milliseconds: float) -> Sighting:
         container_id=f"{role}-{number}",
         event=number * 10**9,
         received=number * 10**9,
+        noticed=0 if role.is_bare else end - LOOKING_NS,
         answered=end,
         seen=end,
     )
@@ -80,10 +85,18 @@ def test_the_first_ratio_is_that_of_the_target() -> None:
 
 
 def test_the_targets_are_judged_by_what_was_seen() -> None:
-    """A median above the target misses it, and only that."""
+    """A median above the target misses it, and only that; a drain by HAProxy's log."""
     assert [(v.value, v.is_met) for v in verdicts(findings().series())] == [
         (pytest.approx(1.2), True),
         (6.0, False),
         (9.0, True),
-        (2.0, True),
+        (pytest.approx(1.6), True),
     ]
+
+
+def test_a_drain_is_dated_by_the_log_and_by_the_table() -> None:
+    """The table's answer comes later than the line that made the observer ask."""
+    series = findings().series()
+
+    assert series["out_told"].values == pytest.approx([0.6, 1.6, 2.6])
+    assert series["out"].values == pytest.approx([1.0, 2.0, 3.0])

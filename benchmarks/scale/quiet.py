@@ -11,6 +11,8 @@ from scale.rig import Daemon, Engine, RigError
 LOOK_SECONDS = 0.5
 QUIET_SECONDS = 6.0
 """So long the daemon inspects nobody once it has learned all: it may rest for five."""
+
+RESYNC_SECONDS = 30.0
 QUIET_SHARE = 0.05
 """Of a processor: what is less is its timers, and who asks us for it."""
 
@@ -47,6 +49,19 @@ async def learned(engine: Engine, count: int) -> None:
             return
         await asyncio.sleep(LOOK_SECONDS)
     raise RigError(f"the daemon has not learned {count} containers in time")
+
+
+async def listed(engine: Engine) -> None:
+    """Wait for the daemon's next resync, by default options.
+
+    The first one after a burst reads everybody's text for the first time.
+    """
+    deadline = time.monotonic() + 2 * RESYNC_SECONDS
+    _, lists = await _asked(engine)
+    while (await _asked(engine))[1] == lists:
+        if time.monotonic() > deadline:
+            raise RigError("the daemon has not listed its containers in time")
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _asked(engine: Engine) -> tuple[int, int]:

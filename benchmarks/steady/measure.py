@@ -12,12 +12,11 @@ from pathlib import Path
 
 from probe import beats, holds, latest_beat, quiet_holds
 from scale.bare_engine import whole_list_seconds
-from scale.quiet import learned, settled
+from scale.quiet import learned, listed, settled
 from scale.relay import CountingRelay
 from scale.rig import (
     Daemon,
     Engine,
-    RigError,
     running_daemon,
     running_engine,
     running_haproxies,
@@ -36,7 +35,6 @@ PAUSE_SECONDS = 0.02
 LATER_SECONDS = 0.5
 """What is read once more after a change is over by then."""
 
-DEFAULT_RESYNC_SECONDS = 30.0
 RESYNC_SECONDS = 3.0
 RESYNCS = 6
 Figures = dict[str, list[float]]
@@ -88,7 +86,8 @@ async def _alone(plan: Plan, one: Placed, found: Figures) -> None:
     """Measure what default options cost: nothing in between, nobody else looks."""
     await one.fill()
     _add(found, one.memory())
-    await one.until_listed()
+    await listed(one.engine)
+    await settled(one.daemon, one.engine)
     one.idle_share = await one.idle(plan.idle_seconds)
     found["idle_percent"].append(100 * one.idle_share)
     for _ in range(plan.blocks):
@@ -119,16 +118,6 @@ class Placed:
         await self.engine.order("run", count=self.count, services=["web"])
         await self._until_active(self.count)
         await learned(self.engine, self.count)
-        await settled(self.daemon, self.engine)
-
-    async def until_listed(self) -> None:
-        """Wait for the next resync: the first one reads everybody's text for the first time."""
-        lists = (await self.engine.order("stats"))["lists"]
-        deadline = time.monotonic() + 2 * DEFAULT_RESYNC_SECONDS
-        while (await self.engine.order("stats"))["lists"] == lists:
-            if time.monotonic() > deadline:
-                raise RigError("the daemon has not listed its containers in time")
-            await asyncio.sleep(LATER_SECONDS)
         await settled(self.daemon, self.engine)
 
     def memory(self) -> Figures:

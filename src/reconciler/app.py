@@ -33,13 +33,12 @@ from reconciler.worker import Worker, WorkerSettings
 STARTING_SECONDS = 10.0
 """For so long a HAProxy that was found, and does not answer yet, is taken for a starting one."""
 
-_log = logging.getLogger("reconciler")
-
-
 SWITCH_SECONDS = 0.0005
 """How long a thread keeps Python's lock while the loop wants it. The loop gives the lock away in
 every call of the system, several for one answer, and with Python's 5 ms it got it back that much
 later each time: 20 to 30 ms for an answer while 10,000 slots were planned for."""
+
+_log = logging.getLogger("reconciler")
 
 
 async def run_daemon(settings: Settings) -> None:

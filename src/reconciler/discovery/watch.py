@@ -176,8 +176,7 @@ class Watcher:
         if arrival is None:
             return False
         action, id_ = arrival
-        is_known = id_ in self._catalog.containers or id_ in self._looks
-        if is_known or id_ in self._arrivals:
+        if self._is_known(id_) or id_ in self._arrivals:
             return False
         self._sink.heard(action)
         return True
@@ -355,8 +354,11 @@ class Watcher:
         """
         if event.action == "start" or self._is_listing:
             return False
-        id_ = event.container_id
-        return id_ not in self._catalog.containers and id_ not in self._looks
+        return not self._is_known(event.container_id)
+
+    def _is_known(self, container_id: str) -> bool:
+        """Whether a container runs as far as is known, or is being looked at."""
+        return container_id in self._catalog.containers or container_id in self._looks
 
     def _ask_for_resync(self, error: DiscoveryError) -> None:
         self._sink.engine_lost(str(error))

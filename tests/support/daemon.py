@@ -205,17 +205,26 @@ class Daemon:
         self, path: str = "/readyz", *, timeout_seconds: float = 15.0
     ) -> None:
         """Return once ``/readyz`` answers 200: every HAProxy reached and converged."""
+        await self.wait_answer(path, status=200, timeout_seconds=timeout_seconds)
+
+    async def wait_answer(
+        self, path: str, *, status: int, timeout_seconds: float = 15.0
+    ) -> Answer:
+        """Return the first answer with a status. Raises DaemonError where none comes."""
         seen: Answer | None = None
         try:
             async with asyncio.timeout(timeout_seconds):
-                while seen is None or seen.status != 200:
+                while True:
                     if self._running.returncode is not None:
-                        raise self._error("ended before it was ready")
+                        raise self._error(f"ended before {path} answered {status}")
                     with contextlib.suppress(OSError, EOFError):
                         seen = await self.get(path)
+                        if seen.status == status:
+                            return seen
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
-            raise self._error(f"is not ready, {path} last answered {seen}") from error
+            what = f"does not answer {status}, {path} last answered {seen}"
+            raise self._error(what) from error
 
     async def get(self, path: str) -> Answer:
         """GET a path of ``--listen``. Raises OSError or EOFError where nobody answers."""

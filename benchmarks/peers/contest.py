@@ -14,7 +14,7 @@ from pathlib import Path
 
 from peers.cost import NOTHING_SPENT, Cost, Spent
 from peers.look import PageTable, RuntimeTable, Table
-from peers.observer import Observer
+from peers.observer import Observer, ServerLog
 from peers.steps import Steps, Times
 from peers.twins import Twins
 from tests.support.engine import CommandError, Engine, wait_until
@@ -43,8 +43,9 @@ class Entry:
     """Before each change a random wait of up to one of its periods: else each change would
     come just after a poll, as the one before was seen by that poll."""
     look_seconds: float
-    """How often its HAProxy is looked at. A page that is asked for is also logged, by the
-    follower in EasyHAProxy's case: so not more often than its seconds need."""
+    """How often its HAProxy is looked at, besides when it logs that something became of a
+    server. A page that is asked for is also logged, by the follower in EasyHAProxy's case: so
+    not more often than its seconds need."""
 
 
 ENTRIES = {
@@ -52,13 +53,13 @@ ENTRIES = {
         contender=CONTENDERS["slots"],
         changes=30,
         jitter_seconds=0.5,
-        look_seconds=0.005,
+        look_seconds=0.01,
     ),
     "dns": Entry(
         contender=CONTENDERS["dns"],
         changes=60,
         jitter_seconds=1.0,
-        look_seconds=0.005,
+        look_seconds=0.01,
     ),
     "easyhaproxy": Entry(
         contender=CONTENDERS["easyhaproxy"],
@@ -99,7 +100,10 @@ def contest(
     """Put a contender up, measure it, and take it down."""
     contender = entry.contender
     finding = Finding(name=contender.name)
-    with contender.project(engine, folder) as project:
+    with (
+        ServerLog(folder / "watch" / "log") as log,
+        contender.project(engine, folder, log=log.path) as project,
+    ):
         project.scale("web", STANDING)
         wait_until(
             project.is_served,
@@ -123,7 +127,10 @@ def contest(
             start = time.monotonic()
             time.sleep(rest)
             finding.rest, finding.rest_seconds = cost.spent(), time.monotonic() - start
-            with _twins(project) as twins, Observer(table, entry.look_seconds) as eyes:
+            with (
+                _twins(project) as twins,
+                Observer(table, entry.look_seconds, log) as eyes,
+            ):
                 steps = Steps(twins, eyes, finding.times, entry.jitter_seconds)
                 steps.run(min(changes, entry.changes))
             finding.change_seconds = time.monotonic() - start - finding.rest_seconds
@@ -134,8 +141,8 @@ def contest(
             finding.tried_again = (table.tried_again() or 0) - tried
         finding.most_haproxies = cost.most_haproxies
         finding.haproxies = len(cost.haproxies_seen)
-        log = project.compose("logs", "--no-color", "haproxy")
-        finding.reloads = log.count("Reloading...")
+        said = project.compose("logs", "--no-color", "haproxy")
+        finding.reloads = said.count("Reloading...")
         finding.tally = total(by_phase(records_in(records), [Phase("all", start)]))
     return finding
 

@@ -1,40 +1,70 @@
 """Looks at a contender's HAProxy again and again, and keeps every look that was different.
 
-All the time that changes are made, also in between, so that its cost falls on each
-contender alike. For a second after each request to the engine it asks a runtime socket as
-often as it can: so long may a start take. A page is never asked for more often than usual.
+It looks when HAProxy logs that something became of a server: what it sees then was so when
+the line came. And every now and then besides, all the time that changes are made, also in
+between, so that its cost falls on each contender alike. Looking as often as it can instead
+would take a processor from what is measured.
 """
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 from peers.look import Look, Table
-
-
-SHARP_SECONDS = 1.0
-SHARP_PERIOD_SECONDS = 0.001
 
 
 class UnseenError(Exception):
     """What was waited for was not seen."""
 
 
+class ServerLog:
+    """Where HAProxy logs what becomes of its servers."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin to listen at a path in a folder of its own. Whoever reaches it may write."""
+        self.path = path
+        path.parent.mkdir()
+        path.parent.chmod(0o755)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        path.chmod(0o666)
+
+    def __enter__(self) -> Self:
+        """Go on listening."""
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        """Listen no more."""
+        self._socket.close()
+
+    def wait(self, seconds: float) -> int | None:
+        """Return when a line came, in nanoseconds of the wall clock; None if none did."""
+        self._socket.settimeout(seconds)
+        try:
+            self._socket.recv(4096)
+        except TimeoutError:
+            return None
+        return time.time_ns()
+
+
 class Observer:
     """A thread that looks, from entry to exit."""
 
-    def __init__(self, table: Table, period_seconds: float) -> None:
+    def __init__(self, table: Table, period_seconds: float, log: ServerLog) -> None:
+        """Look that often, and after each line of a log."""
         self._table = table
+        self._log = log
         self.is_by_address = table.is_by_address
         self._period = period_seconds
         self._looks: list[Look] = []
         self._changed = threading.Condition()
-        self._sharp_until = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -56,11 +86,6 @@ class Observer:
         """Return every look of then and later that was different from the one before."""
         with self._changed:
             return [one for one in self._looks if one.at >= at]
-
-    def sharpen(self) -> None:
-        """Look more often for a while: something is about to happen."""
-        if self.is_by_address:
-            self._sharp_until = time.monotonic() + SHARP_SECONDS
 
     def wait(
         self,
@@ -89,12 +114,13 @@ class Observer:
         return found[0]
 
     def _run(self) -> None:
+        line_at: int | None = None
         while not self._stop.is_set():
             # A HAProxy that is being replaced may not answer for a moment.
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
-                self._take(self._table.look())
-            is_sharp = time.monotonic() < self._sharp_until
-            time.sleep(SHARP_PERIOD_SECONDS if is_sharp else self._period)
+                look = self._table.look()
+                self._take(look if line_at is None else look._replace(at=line_at))
+            line_at = self._log.wait(self._period)
 
     def _take(self, look: Look) -> None:
         with self._changed:

@@ -38,6 +38,11 @@ class Times:
     out: list[float] = field(default_factory=list)
     """Told to stop, until it gets no new request any more."""
 
+    @property
+    def off(self) -> list[float]:
+        """How far from the start it came into the table, before it or after it."""
+        return [abs(one) for one in self.known]
+
 
 class Steps:
     """A contender's changes, one after another."""
@@ -65,7 +70,6 @@ class Steps:
         time.sleep(CALM_SECONDS + self._random.uniform(0, self._jitter_seconds))
 
     def _add(self, container_id: str, before: Look) -> str:
-        self._eyes.sharpen()
         stamp, address = self._twins.start(container_id)
         has_it = self._has(address, known, len(before.known) + 1)
         look = self._eyes.wait("it is in the table", has_it, after=before.at + 1)
@@ -81,7 +85,6 @@ class Steps:
 
     def _remove(self, container_id: str, address: str, before: Look) -> None:
         while_up = self._eyes.latest()
-        self._eyes.sharpen()
         stamp = self._twins.stop(container_id)
         is_up = self._has(address, up, len(before.up) + 1)
         # Else the next one may take its place with nothing to be seen of it.

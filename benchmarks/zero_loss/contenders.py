@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.engine import ROOT, Engine, run
 from tests.support.stack import COMPOSE_FILE
 from traffic.stacks import Project
-from zero_loss.dns_config import with_dns
+from zero_loss.dns_config import with_dns, with_log
 
 
 HERE = Path(__file__).parent
@@ -17,11 +17,12 @@ BASE_CFG = ROOT / "haproxy" / "base.cfg"
 
 _OWN_IMAGE_SECONDS = 600
 
-_DNS_OVERRIDE = """
+_CONFIG_OVERRIDE = """
 services:
   haproxy:
-    volumes: ["{config}:/etc/haproxy/base.cfg:ro"]
+    volumes: ["{config}:/etc/haproxy/base.cfg:ro"{more}]
 """
+_LOG_FOLDER = "/run/watch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +33,10 @@ class Contender:
     title: str
     services: tuple[str, ...]
     file: Path = COMPOSE_FILE
-    override: Callable[[Engine, Path], str | None]
-    """Prepares what the project needs; returns a Compose file to lay over it."""
+    override: Callable[[Engine, Path, Path | None], str | None]
+    """Prepares what the project needs; returns a Compose file to lay over it.
+
+    Given an engine, a folder for files, and where HAProxy shall log as well."""
     port: int = 8080
     """Where its HAProxy listens, in its container."""
     backend: str = "web"
@@ -46,30 +49,49 @@ class Contender:
         """Whether there is a daemon of ours to kill."""
         return "reconciler" in self.services
 
-    def project(self, engine: Engine, folder: Path) -> Project:
-        """Return its Compose project, not yet started."""
+    def project(
+        self, engine: Engine, folder: Path, *, log: Path | None = None
+    ) -> Project:
+        """Return its Compose project, not yet started.
+
+        ``log`` is a datagram socket, alone in its folder: there HAProxy logs what becomes of
+        its servers, also; not where a contender writes its configuration itself.
+        """
         return Project(
             engine,
             folder,
             self.services,
             purpose=self.name,
-            override=self.override(engine, folder),
+            override=self.override(engine, folder, log),
             file=self.file,
         )
 
 
-def _nothing(_engine: Engine, _folder: Path) -> None:
+def _slots(_engine: Engine, folder: Path, log: Path | None) -> str | None:
     """Our own stack is taken as it is."""
+    return None if log is None else _mounted(_base(), folder, log)
 
 
-def _dns(_engine: Engine, folder: Path) -> str:
-    config = folder / "dns.cfg"
-    config.write_text(with_dns(BASE_CFG.read_text(encoding="utf-8")), encoding="utf-8")
-    config.chmod(0o644)
-    return _DNS_OVERRIDE.format(config=config)
+def _dns(_engine: Engine, folder: Path, log: Path | None) -> str:
+    return _mounted(with_dns(_base()), folder, log)
 
 
-def _easyhaproxy(engine: Engine, _folder: Path) -> None:
+def _base() -> str:
+    return BASE_CFG.read_text(encoding="utf-8")
+
+
+def _mounted(config: str, folder: Path, log: Path | None) -> str:
+    """Write a configuration; return what puts it, and the folder of a log, into HAProxy."""
+    if log is not None:
+        config = with_log(config, f"{_LOG_FOLDER}/{log.name}")
+    path = folder / "haproxy.cfg"
+    path.write_text(config, encoding="utf-8")
+    path.chmod(0o644)
+    more = "" if log is None else f', "{log.parent}:{_LOG_FOLDER}"'
+    return _CONFIG_OVERRIDE.format(config=path, more=more)
+
+
+def _easyhaproxy(engine: Engine, _folder: Path, _log: Path | None) -> None:
     run(
         [str(HERE / "build-easyhaproxy")],
         environment=engine.environment,
@@ -84,7 +106,7 @@ CONTENDERS = {
             name="slots",
             title="slots: HAProxy and the reconciler",
             services=("haproxy", "reconciler", "web"),
-            override=_nothing,
+            override=_slots,
         ),
         Contender(
             name="dns",

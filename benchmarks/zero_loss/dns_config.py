@@ -58,3 +58,15 @@ def with_dns(base: str) -> str:
         )
     sections[places[0]] = changed
     return "".join(sections) + _RESOLVERS
+
+
+def with_log(config: str, path: str) -> str:
+    """Return it with one log more: what becomes of servers, but no requests.
+
+    Raises ConfigError where it has no section ``global``.
+    """
+    line = f"global\n    log {path} format raw local0 notice"
+    changed, count = re.subn(r"^global$", line, config, flags=re.MULTILINE)
+    if count != 1:
+        raise ConfigError(f"base.cfg has {count} sections 'global', not one")
+    return changed

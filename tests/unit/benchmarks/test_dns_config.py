@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.haproxy_process import BASE_CFG, binary
-from zero_loss.dns_config import ConfigError, with_dns
+from zero_loss.dns_config import ConfigError, with_dns, with_log
 
 
 def test_only_the_template_of_web_changes() -> None:
@@ -58,7 +58,7 @@ def test_an_unknown_shape_is_refused(base: str) -> None:
 def test_haproxy_accepts_it(tmp_path: Path) -> None:
     """The derived file is a valid configuration."""
     path = tmp_path / "dns.cfg"
-    path.write_text(with_dns(BASE_CFG.read_text()))
+    path.write_text(with_log(with_dns(BASE_CFG.read_text()), "/run/watch/log"))
 
     done = subprocess.run(
         [str(binary("3.0")), "-c", "-f", str(path)],
@@ -68,3 +68,16 @@ def test_haproxy_accepts_it(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_a_log_more_is_one_line() -> None:
+    """It goes into the section ``global``; a text that has none is refused."""
+    base = BASE_CFG.read_text()
+    changed = with_log(base, "/run/watch/log")
+    added = [
+        x for x in difflib.ndiff(base.split("\n"), changed.split("\n")) if x[0] in "+-"
+    ]
+
+    assert added == ["+     log /run/watch/log format raw local0 notice"]
+    with pytest.raises(ConfigError):
+        with_log("defaults\n", "/run/watch/log")

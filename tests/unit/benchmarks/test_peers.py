@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from peers.contest import Finding
 from peers.look import Look, RuntimeTable, Table
-from peers.observer import Observer, UnseenError
+from peers.observer import Observer, ServerLog, UnseenError
 from peers.steps import Times, last_turn
 from peers.summary import series, table, verdicts
 
@@ -79,10 +80,17 @@ def test_drain_and_want_of_an_address_keep_a_server_out(
     assert look.up == {"10.0.0.1"}
 
 
-def test_the_first_look_after_a_time_counts() -> None:
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[ServerLog]:
+    """Return a log that nobody writes yet."""
+    with ServerLog(tmp_path / "watch" / "log") as listening:
+        yield listening
+
+
+def test_the_first_look_after_a_time_counts(log: ServerLog) -> None:
     """One that came before does not, even where it says the same."""
     a, b = frozenset({"a"}), frozenset({"b"})
-    with Observer(Scripted(a, b, a), 0.001) as eyes:
+    with Observer(Scripted(a, b, a), 0.001, log) as eyes:
         look = eyes.wait("a is up", lambda one: "a" in one.up, after=2)
 
     assert look.at == 3
@@ -98,10 +106,26 @@ def test_what_is_so_only_for_a_moment_does_not_count() -> None:
         last_turn(looks, lambda look: "a" not in look.up)
 
 
-def test_what_never_comes_is_an_error() -> None:
+def test_a_line_of_the_log_makes_it_look_and_dates_what_it_sees(log: ServerLog) -> None:
+    """Long before its next look is due, and not by when the answer was here."""
+    a, none = frozenset({"a"}), frozenset[str]()
+    with (
+        Observer(Scripted(none, a), 60.0, log) as eyes,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as haproxy,
+    ):
+        eyes.wait("a first look", lambda one: not one.up)
+        before = time.time_ns()
+        haproxy.sendto(b"Server web/slot1 is UP", str(log.path))
+        look = eyes.wait("a is up", lambda one: "a" in one.up)
+        haproxy.sendto(b"so that it ends at once", str(log.path))
+
+    assert before < look.at < time.time_ns()
+
+
+def test_what_never_comes_is_an_error(log: ServerLog) -> None:
     """The error says what was waited for."""
     with (
-        Observer(Scripted(frozenset()), 0.001) as eyes,
+        Observer(Scripted(frozenset()), 0.001, log) as eyes,
         pytest.raises(UnseenError, match="a is up"),
     ):
         eyes.wait("a is up", lambda one: "a" in one.up, after=0, timeout_seconds=0.01)
@@ -119,6 +143,18 @@ def test_a_peer_that_is_slower_makes_ours_so_many_times_faster() -> None:
         (450.0, False),
         (0, True),
     ]
+
+
+def test_too_early_is_as_far_off_as_too_late() -> None:
+    """A peer that sends requests to what does not run yet is not the quicker one."""
+    ours = Finding(name="slots", times=Times(known=[5.0], up=[300.0], out=[2.0]))
+    dns = Finding(
+        name="dns", times=Times(known=[-400.0, -90.0, 500.0], up=[9.0], out=[2.0])
+    )
+    found = series([ours, dns])
+
+    assert found["known", "dns"].figures()["median"] == -90.0
+    assert verdicts([ours, dns], found)[0].value == 80.0
 
 
 def test_a_contender_that_did_not_run_says_why() -> None:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from session import Session
-from tests.support.haproxy_process import binary, free_ports
+from tests.support.haproxy_process import binary
+from tests.support.ports import free_ports
 
 
 MAXCONN = 500

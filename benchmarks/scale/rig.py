@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon import clean_environment, free_port
+from tests.support.daemon import clean_environment
 from tests.support.haproxy_process import HaproxyProcess, haproxy_process
+from tests.support.ports import free_port
 from traffic.host_processes import open_files, resident_kb
 
 

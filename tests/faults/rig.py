@@ -16,7 +16,8 @@ from tests.scripted_engine import ScriptedContainer, ScriptedEngine
 from tests.scripted_engine.local import LocalPool
 from tests.support.daemon import Daemon
 from tests.support.fault_socket import FaultSocket
-from tests.support.haproxy_process import HaproxyProcess, free_ports, haproxy_process
+from tests.support.haproxy_process import HaproxyProcess, haproxy_process
+from tests.support.ports import free_ports
 from tests.support.slots import slots
 
 

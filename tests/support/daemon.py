@@ -11,11 +11,12 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
+
+from tests.support.ports import free_port
 
 
 POLL_SECONDS = 0.02
@@ -40,14 +41,6 @@ class Done(NamedTuple):
     code: int
     stdout: str
     stderr: str
-
-
-def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody uses right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -7,7 +7,6 @@ folder). Everything listens on 127.0.0.1 or in a temporary folder, and is gone a
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
 import socket
@@ -18,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.ports import free_ports
 from tests.support.requirements import require
 
 
@@ -37,22 +37,6 @@ def binary(version: str) -> Path:
         f"haproxy {version} ({path}): scripts/haproxy-versions",
     )
     return path
-
-
-def free_ports(count: int) -> list[int]:
-    """Return TCP ports of 127.0.0.1 that nobody listens on, all different.
-
-    They are below the range that outgoing connections take theirs from: a port found free
-    there may be one's own client's a moment later.
-    """
-    found: list[int] = []
-    for port in random.sample(range(20000, 32000), 200):
-        with socket.socket() as one, suppress(OSError):
-            one.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise OSError(f"there are no {count} free ports between 20000 and 32000")
 
 
 class HaproxyProcess:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import aiohttp
 import yaml
-from tests.support.daemon import free_port
+from tests.support.ports import free_port
 from tests.support.requirements import require
 
 

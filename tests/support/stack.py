@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from tests.support.engine import ROOT, Engine, run, wait_until
-from tests.support.haproxy_process import free_ports
+from tests.support.ports import free_ports
 
 
 COMPOSE_FILE = ROOT / "compose" / "compose.yaml"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from tests.integration.daemon.conftest import WEB, table, until_placed
 from tests.scripted_engine import ScriptedEngine
-from tests.support.daemon import Daemon, Done, free_port, run_cli
+from tests.support.daemon import Daemon, Done, run_cli
 from tests.support.haproxy_process import BASE_CFG, HaproxyProcess
+from tests.support.ports import free_port
 from tests.support.schemas import validator
 
 

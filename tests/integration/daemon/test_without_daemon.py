@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.integration.daemon.conftest import WEB, until_placed
 from tests.scripted_engine import ScriptedEngine
-from tests.support.daemon import Daemon, free_port, run_cli
+from tests.support.daemon import Daemon, run_cli
 from tests.support.haproxy_process import HaproxyProcess
+from tests.support.ports import free_port
 
 
 pytestmark = pytest.mark.integration

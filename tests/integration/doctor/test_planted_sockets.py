@@ -12,8 +12,9 @@ from tests.integration.daemon.conftest import WEB
 from tests.integration.daemon.test_bad_input import LEVELS_CFG, says_nothing
 from tests.integration.doctor.planting import codes, settings_for, the, troubles
 from tests.scripted_engine import ScriptedEngine
-from tests.support.daemon import Daemon, free_port
+from tests.support.daemon import Daemon
 from tests.support.haproxy_process import HaproxyProcess, haproxy_process
+from tests.support.ports import free_port
 from tests.support.scripted_socket import ScriptedSocket
 
 from reconciler.doctor import Code

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.support.haproxy_process import free_ports
+from tests.support.ports import free_ports
 
 from reconciler.cli.follow import Follower, NoDaemonError
 from reconciler.journal import Journal

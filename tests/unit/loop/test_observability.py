@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes.containers import container
 from tests.fakes.loop import Loop, looping
 from tests.fakes.proxy import FakeProxy
-from tests.support.haproxy_process import free_ports
+from tests.support.ports import free_ports
 
 from reconciler.core.model import SetAddress
 from reconciler.errors import ConfigError

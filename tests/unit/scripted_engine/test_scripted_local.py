@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.scripted_engine import ScriptedEngine
 from tests.scripted_engine.local import LocalPool
-from tests.support.daemon import free_port
+from tests.support.ports import free_port
 
 
 ROOT = Path(__file__).resolve().parents[3]

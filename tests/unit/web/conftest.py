@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from tests.fakes.loop import Loop
 from tests.fakes.proxy import FakeProxy
-from tests.support.haproxy_process import free_ports
+from tests.support.ports import free_ports
 
 from reconciler.core.live import Difference, applied
 from reconciler.web import application, serve

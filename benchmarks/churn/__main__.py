@@ -31,7 +31,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/churn", description=__doc__)
     add = parser.add_argument
     add("--events", type=int, help="how many starts and stops (100000)")
-    add("--rate", type=float, default=350.0, help="of them a second (350)")
+    add("--rate", type=float, default=250.0, help="of them a second (250)")
     add("--containers", type=int, default=200, help="that run at a time (200)")
     add("--haproxy", default="3.0", help="HAProxy's version (3.0)")
     add("--quick", action="store_true", help="6,000 events")

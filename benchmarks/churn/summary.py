@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +18,8 @@ from measure import Found, Sample
 WARM_UP = 0.1
 WINDOW = 0.1
 MEMORY, LATENCY = 1.05, 1.10
+QUIET = 0.015
+"""Of a second, so much may the machine's host give to others: one tick of its clock."""
 WORDS_SHOWN = 5
 
 FIRST, LAST = "after warm-up", "at the end"
@@ -46,17 +49,39 @@ def windows(found: Found) -> dict[str, list[Sample]]:
     }
 
 
+def quiet_windows(found: Found) -> dict[str, list[Sample]]:
+    """Return as many looks as in a tenth, the first and the last with the machine to itself.
+
+    All looks count where too few are quiet.
+    """
+    after = window(found, WARM_UP, 1.0)
+    count = max(1, round(WINDOW * len(found.samples)))
+    quiet = [one for one in quiet_looks(found) if one in after]
+    chosen = quiet if len(quiet) >= 2 * count else after
+    return {FIRST: chosen[:count], LAST: chosen[-count:]}
+
+
+def quiet_looks(found: Found) -> list[Sample]:
+    """Return the looks since whose forerunner no processor was given to somebody else."""
+    return [
+        one
+        for before, one in pairwise(found.samples)
+        if one.stolen - before.stolen <= QUIET * max(1.0, one.seconds - before.seconds)
+    ]
+
+
 def result(found: Found) -> Result:
     """Return the figures as series, ratios and targets."""
     series, ratios, verdicts = [], [], []
     for name, unit, most, values in FIGURES:
+        chosen = quiet_windows(found) if unit == "ms" else windows(found)
         pair = [
             Series(
                 name=f"{name} {when}",
                 unit=unit,
                 values=[value for one in samples for value in values(one)],
             )
-            for when, samples in windows(found).items()
+            for when, samples in chosen.items()
         ]
         series += pair
         if all(one.values for one in pair):
@@ -110,6 +135,7 @@ def facts(found: Found) -> dict[str, Any]:
         "seconds": round(found.seconds, 1),
         "engine late at most": f"{1000 * found.late_seconds:.0f} ms",
         "load average": load(found.samples),
+        "quiet looks": quiet_words(found),
         "processor shares": shares(found.samples),
         "daemon grows by": f"{slope(found):.2f} kB in 1,000 events",
         "wrong": found.wrong[:WORDS_SHOWN],
@@ -121,6 +147,15 @@ def load(samples: Sequence[Sample]) -> str:
     """Return the load average of the run: this benchmark makes a part of it itself."""
     found = [one.load for one in samples]
     return f"{found[0]:.2f} at the start, {max(found):.2f} at most"
+
+
+def quiet_words(found: Found) -> str:
+    """Return in how many looks the machine was ours, and where the last ones were."""
+    last = quiet_windows(found)[LAST]
+    return (
+        f"{len(quiet_looks(found))} of {len(found.samples)}; "
+        f"the end is from event {last[0].events} to {last[-1].events}"
+    )
 
 
 def shares(samples: Sequence[Sample]) -> dict[str, float]:
@@ -159,6 +194,11 @@ def over_time(found: Found) -> dict[str, list[Any]]:
         "haproxy_kb": [one.haproxy_kb for one in found.samples],
         "files": [one.files for one in found.samples],
         "load": [round(one.load, 2) for one in found.samples],
+        "pace_ms": [round(one.pace_ms, 3) for one in found.samples],
+        "stolen": [round(one.stolen, 2) for one in found.samples],
+        "daemon_cpu": [round(one.daemon_cpu, 3) for one in found.samples],
+        "haproxy_cpu": [round(one.haproxy_cpu, 3) for one in found.samples],
+        "engine_cpu": [round(one.engine_cpu, 3) for one in found.samples],
         "start_ms": [middle(one.assign_ms) for one in found.samples],
         "stop_ms": [middle(one.drain_ms) for one in found.samples],
     }

@@ -44,6 +44,11 @@ class ServerLog:
         """Listen no more."""
         self._socket.close()
 
+    def wake(self) -> None:
+        """Let who waits go on, as at a line."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"wake", str(self.path))
+
     def wait(self, seconds: float) -> int | None:
         """Return when a line came, in nanoseconds of the wall clock; None if none did."""
         self._socket.settimeout(seconds)
@@ -76,6 +81,7 @@ class Observer:
     def __exit__(self, *_exc_info: object) -> None:
         """End."""
         self._stop.set()
+        self._log.wake()
         self._thread.join(10.0)
 
     def latest(self) -> Look:

@@ -6,6 +6,8 @@
 .NOTPARALLEL:
 
 bin := .venv/bin
+# Two processes share the tests: one begins with those that use the engine, which mostly wait.
+two := -n 2
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,13 +27,13 @@ down: ## Stop the demo and everything that was started for it
 
 test: lint typecheck versions prometheus chromium ## Set everything up, then run every check and every test
 	@scripts/setup || [ $$? = 3 ]
-	$(bin)/pytest
+	$(bin)/pytest $(two)
 
 unit: venv ## Run the tests that need no HAProxy and no Docker
-	$(bin)/pytest -m "not integration and not e2e"
+	$(bin)/pytest $(two) -m "not integration and not e2e"
 
 integration: venv versions prometheus chromium ## Run the tests on real HAProxy versions, Prometheus and Chromium
-	$(bin)/pytest -m integration
+	$(bin)/pytest $(two) -m integration
 
 e2e: venv ## Run the tests on a real Docker engine
 	@scripts/setup || [ $$? = 3 ]

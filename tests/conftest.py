@@ -1,8 +1,9 @@
-"""Settings every test shares: hypothesis profiles, e2e last."""
+"""Settings every test shares: hypothesis profiles, e2e last, and who goes to one process."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -24,3 +25,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.get_closest_marker("integration") is not None,
         )
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - only there with -n
+    """Share the tests between the processes of ``-n 2``: what takes longest begins.
+
+    One gets all that use the engine, which mostly wait for containers. Those of one browser
+    stay together too, and integration tests of one file, for what the file starts once.
+    Not by ``--dist loadgroup``, which pytest 9.2 has broken (pytest-xdist's issue 1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415
+
+    class Sharing(LoadScopeScheduling):  # type: ignore[misc] # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            for folder in ("tests/e2e/", "tests/integration/page/"):
+                if nodeid.startswith(folder):
+                    return folder
+            file = nodeid.partition("::")[0]
+            return file if file.startswith("tests/integration/") else nodeid
+
+    return Sharing(config, log)

@@ -68,7 +68,7 @@ class Contender:
 
 
 def _slots(_engine: Engine, folder: Path, log: Path | None) -> str | None:
-    """Our own stack is taken as it is."""
+    """Our own stack is taken as it is, but for a log where one is wanted."""
     return None if log is None else _mounted(_base(), folder, log)
 
 

@@ -44,11 +44,15 @@ class Done(NamedTuple):
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return our environment without what would configure a reconciler by accident."""
+    """Return our environment without what would configure a reconciler by accident.
+
+    Nor what gives a terminal a size that it has not: ``pytest -n`` sets it.
+    """
+    left_out = {"DOCKER_HOST", "COLUMNS", "LINES"}
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("RECONCILER_") and name != "DOCKER_HOST"
+        if not name.startswith("RECONCILER_") and name not in left_out
     }
     return {**kept, "PYTHONUNBUFFERED": "1", **(more or {})}
 

@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+from churn.measure import Plan, measured
+from churn.summary import draw, over_time, result
 from figures.result import RESULTS
-from measure import Plan, measured
 from scale.rig import RigError, end_on_sigterm
-from summary import draw, over_time, result
 
 
 MOST_EVENTS, MOST_RATE, MOST_CONTAINERS = 2_000_000, 2000.0, 5000

@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from churn.measure import Found, Sample
 from figures.plot import picture
 from figures.result import Result
 from figures.series import Series, Verdict, median_of_rounded
-from measure import Found, Sample
 
 
 WARM_UP = 0.1

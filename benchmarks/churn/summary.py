@@ -50,21 +50,36 @@ def windows(found: Found) -> dict[str, list[Sample]]:
 
 
 def quiet_windows(found: Found) -> dict[str, list[Sample]]:
-    """Return as many looks as in a tenth, the first and the last with the machine to itself.
+    """Return the first and the last tenth of the events with the machine to itself.
 
-    All looks count where too few are quiet.
+    The plain ones where too few looks are quiet.
     """
-    after = window(found, WARM_UP, 1.0)
-    count = max(1, round(WINDOW * len(found.samples)))
-    quiet = [one for one in quiet_looks(found) if one in after]
-    chosen = quiet if len(quiet) >= 2 * count else after
-    return {FIRST: chosen[:count], LAST: chosen[-count:]}
+    wanted = WINDOW * found.plan.events
+    after = {id(one) for one in window(found, WARM_UP, 1.0)}
+    quiet = [pair for pair in quiet_looks(found) if id(pair[0]) in after]
+    if sum(events for _, events in quiet) < 2 * wanted:
+        return windows(found)
+    return {FIRST: _first(quiet, wanted), LAST: _first(quiet[::-1], wanted)[::-1]}
 
 
-def quiet_looks(found: Found) -> list[Sample]:
-    """Return the looks since whose forerunner no processor was given to somebody else."""
+def _first(looks: Sequence[tuple[Sample, int]], wanted: float) -> list[Sample]:
+    """Return the first looks that have so many events together."""
+    chosen, events = [], 0
+    for one, more in looks:
+        if events >= wanted:
+            break
+        chosen.append(one)
+        events += more
+    return chosen
+
+
+def quiet_looks(found: Found) -> list[tuple[Sample, int]]:
+    """Return the looks since whose forerunner no processor was given to somebody else.
+
+    Each with the events since then.
+    """
     return [
-        one
+        (one, one.events - before.events)
         for before, one in pairwise(found.samples)
         if one.stolen - before.stolen <= QUIET * max(1.0, one.seconds - before.seconds)
     ]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from session import Session
 from tests.support.haproxy_process import binary
-from tests.support.ports import free_ports
+from tests.support.ports import free_port
 
 
 MAXCONN = 500
@@ -131,7 +131,7 @@ class Running:
 def running(shape: Shape) -> Iterator[Running]:
     """Run a HAProxy for the length of a block. Raises OSError where it does not start."""
     folder = Path(tempfile.mkdtemp(prefix="capacity-"))
-    (port,) = free_ports(1)
+    port = free_port()
     config, path = folder / "haproxy.cfg", folder / "admin.sock"
     config.write_text(shape.config(path, port))
     log = folder / "log"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-import timeit
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,8 +72,6 @@ class Sample:
     engine_cpu: float
     """Processor seconds since the start of each process."""
     load: float
-    pace_ms: float
-    """What a fixed piece of work takes the machine at this moment."""
     stolen: float
     """Processor seconds that the machine's host gave to others, of all processors."""
     assign_ms: tuple[float, ...]
@@ -188,7 +185,6 @@ class Run:
             haproxy_cpu=cpu_seconds(self._haproxy_pid),
             engine_cpu=stats["cpu_seconds"],
             load=os.getloadavg()[0],
-            pace_ms=pace_ms(),
             stolen=stolen_seconds(),
             assign_ms=latencies(news, "assign"),
             drain_ms=latencies(news, "drain"),
@@ -234,15 +230,6 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time of a process with one thread."""
     text = (Path("/proc") / str(pid) / "schedstat").read_text(encoding="ascii")
     return int(text.split()[0]) / 1e9
-
-
-def pace_ms() -> float:
-    """Return what a fixed piece of work takes just now, the quickest of three."""
-    return 1000 * min(timeit.repeat(_work, number=1, repeat=3))
-
-
-def _work() -> int:
-    return sum(number * number for number in range(20_000))
 
 
 def stolen_seconds() -> float:

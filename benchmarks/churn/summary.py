@@ -54,9 +54,9 @@ def quiet_windows(found: Found) -> dict[str, list[Sample]]:
 
     The plain ones where too few looks are quiet.
     """
-    wanted = WINDOW * found.plan.events
-    after = {id(one) for one in window(found, WARM_UP, 1.0)}
-    quiet = [pair for pair in quiet_looks(found) if id(pair[0]) in after]
+    total = found.plan.events
+    wanted = WINDOW * total
+    quiet = [pair for pair in quiet_looks(found) if pair[0].events > WARM_UP * total]
     if sum(events for _, events in quiet) < 2 * wanted:
         return windows(found)
     return {FIRST: _first(quiet, wanted), LAST: _first(quiet[::-1], wanted)[::-1]}
@@ -88,8 +88,9 @@ def quiet_looks(found: Found) -> list[tuple[Sample, int]]:
 def result(found: Found) -> Result:
     """Return the figures as series, ratios and targets."""
     series, ratios, verdicts = [], [], []
+    plain, quiet = windows(found), quiet_windows(found)
     for name, unit, most, values in FIGURES:
-        chosen = quiet_windows(found) if unit == "ms" else windows(found)
+        chosen = quiet if unit == "ms" else plain
         pair = [
             Series(
                 name=f"{name} {when}",
@@ -209,7 +210,6 @@ def over_time(found: Found) -> dict[str, list[Any]]:
         "haproxy_kb": [one.haproxy_kb for one in found.samples],
         "files": [one.files for one in found.samples],
         "load": [round(one.load, 2) for one in found.samples],
-        "pace_ms": [round(one.pace_ms, 3) for one in found.samples],
         "stolen": [round(one.stolen, 2) for one in found.samples],
         "daemon_cpu": [round(one.daemon_cpu, 3) for one in found.samples],
         "haproxy_cpu": [round(one.haproxy_cpu, 3) for one in found.samples],

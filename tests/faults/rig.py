@@ -17,7 +17,7 @@ from tests.scripted_engine.local import LocalPool
 from tests.support.daemon import Daemon
 from tests.support.fault_socket import FaultSocket
 from tests.support.haproxy_process import HaproxyProcess, haproxy_process
-from tests.support.ports import free_ports
+from tests.support.ports import free_port
 from tests.support.slots import slots
 
 
@@ -45,7 +45,7 @@ class Rig:
         self._parts = AsyncExitStack()
         self._named = 0
         self._in_force: set[str] = set()
-        [self._port] = free_ports(1)
+        self._port = free_port()
         self.keepers: set[str] = set()
         self._told: dict[str, int] = {}
         """Who was told to stop, by id, and when the life began that is to end."""

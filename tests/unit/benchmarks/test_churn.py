@@ -29,7 +29,6 @@ def churned(latency: Callable[[int], float], stolen: Callable[[int], float]) -> 
                 haproxy_cpu=0.0,
                 engine_cpu=0.0,
                 load=1.0,
-                pace_ms=1.0,
                 stolen=total,
                 assign_ms=(latency(second),),
                 drain_ms=(latency(second),),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.support.ports import free_ports
+from tests.support.ports import free_port
 
 from reconciler.cli.follow import Follower, NoDaemonError
 from reconciler.journal import Journal
@@ -25,7 +25,7 @@ class Place:
     """An address where a daemon's events, or something else, may be served."""
 
     def __init__(self) -> None:
-        self.port = free_ports(1)[0]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.told: list[str] = []
         self._news = asyncio.Event()

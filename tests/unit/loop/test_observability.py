@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes.containers import container
 from tests.fakes.loop import Loop, looping
 from tests.fakes.proxy import FakeProxy
-from tests.support.ports import free_ports
+from tests.support.ports import free_port
 
 from reconciler.core.model import SetAddress
 from reconciler.errors import ConfigError
@@ -49,7 +49,7 @@ def samples(loop: Loop) -> dict[tuple[str, tuple[str, ...]], float]:
 @pytest.fixture
 def url() -> str:
     """An address to serve on."""
-    return f"http://127.0.0.1:{free_ports(1)[0]}"
+    return f"http://127.0.0.1:{free_port()}"
 
 
 async def test_every_counter_exists_from_the_start() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 from tests.fakes.loop import Loop
 from tests.fakes.proxy import FakeProxy
-from tests.support.ports import free_ports
+from tests.support.ports import free_port
 
 from reconciler.core.live import Difference, applied
 from reconciler.web import application, serve
@@ -29,7 +29,7 @@ async def serving(
     allowed_hosts: Sequence[str] = (),
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Serve a loop, with these proxies for statistics, and ask it."""
-    [port] = free_ports(1)
+    port = free_port()
     served = application(
         loop.controller,
         loop.metrics,

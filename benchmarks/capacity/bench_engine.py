@@ -11,7 +11,11 @@ from pathlib import Path
 from tests.scripted_engine import ScriptedEngine
 
 
-WEB = {"com.docker.compose.project": "bench", "com.docker.compose.service": "web1"}
+WEB = {
+    "com.docker.compose.project": "bench",
+    "com.docker.compose.service": "web1",
+    "com.docker.compose.container-number": "1",
+}
 CONTAINERS = 20
 SLOTS = 2 * CONTAINERS
 

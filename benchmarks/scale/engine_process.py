@@ -25,6 +25,7 @@ from turnover import Turnover
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
+NUMBER = "com.docker.compose.container-number"
 
 
 class CountingWriter:
@@ -93,7 +94,7 @@ class Orders:
 
     def _one(self, service: str, address: str | None = None) -> ScriptedContainer:
         self._made += 1
-        labels = {PROJECT: "bench", SERVICE: service}
+        labels = {PROJECT: "bench", SERVICE: service, NUMBER: "1"}
         name = f"bench-{self._made}"
         if address is None:
             return self._engine.run(name, labels=labels)

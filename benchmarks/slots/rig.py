@@ -60,6 +60,7 @@ async def main(path, backends, count):
         for backend in range(1, backends + 1):
             labels = {"com.docker.compose.project": "bench"}
             labels["com.docker.compose.service"] = f"web{backend}"
+            labels["com.docker.compose.container-number"] = "1"
             engine.run_many(count, prefix=f"bench-web{backend}", labels=labels)
         # "Up 9 days" is true for longer than "Up 9 seconds": the answer is made once.
         engine.jump_clock(9 * 86400)

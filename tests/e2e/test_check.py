@@ -69,6 +69,7 @@ def test_what_an_operator_does_to_the_stack_is_seen(stack: Stack) -> None:
     try:
         aside = docker(
             *("run", "--detach", "--rm", "--network", network, labels),
+            "--label=com.docker.compose.container-number=1",
             *(f"--label=com.docker.compose.project={stack.project}", image),
             *("sleep", "600"),
         ).strip()

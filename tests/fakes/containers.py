@@ -16,7 +16,11 @@ from reconciler.core.model import (
 )
 
 
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 """The labels Compose gives a container of service *web* in project *demo*."""
 
 

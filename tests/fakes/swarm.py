@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reconciler.core.model import (
-    SERVICE_ID,
-    SERVICE_NAME,
-    TASK_ID,
-    Attachment,
-    Container,
-)
+from reconciler.core.membership import SERVICE_ID, SERVICE_NAME, TASK_ID
+from reconciler.core.model import Attachment, Container
 from reconciler.core.swarm import Node, Phase, Service, SwarmView, Task
 
 

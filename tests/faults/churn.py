@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 MOST_CONTAINERS = 12
 NETWORK = "demo_default"
 SIGHUP = 1
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 
 Churn = Callable[["Rig", int], None]
 Claim = Callable[[ScriptedContainer], bool]

@@ -67,8 +67,11 @@ async def obey(engine: ScriptedEngine, line: str) -> None:
 async def main(socket: str, count: int, prefix: str) -> None:
     """Serve until standard input ends."""
     async with ScriptedEngine(socket) as engine:
-        label = {"com.docker.compose.service": prefix}
-        engine.run_many(count, prefix=prefix, labels=label)
+        labels = {
+            "com.docker.compose.service": prefix,
+            "com.docker.compose.container-number": "1",
+        }
+        engine.run_many(count, prefix=prefix, labels=labels)
         say(f"serving {count} containers on {engine.url}")
         while line := await asyncio.to_thread(sys.stdin.readline):
             await obey(engine, line)

@@ -47,6 +47,8 @@ class Control:
         self._by_name: dict[str, ScriptedContainer] = {}
         self._made = 0
         self._addressed = 0
+        self.lists_less = False
+        """Whether lists tell less than inspects do, as Podman's: no health, ports, networks."""
 
     @property
     def containers(self) -> list[ScriptedContainer]:
@@ -107,6 +109,7 @@ class Control:
             health=options.get("health"),
             stop_signal=options.get("stop_signal", ""),
             stop_timeout=options.get("stop_timeout"),
+            aliases=tuple(options.get("aliases", ())),
         )
         for network in container.networks:
             self.network(network, "host" if network == "host" else "bridge")

@@ -117,6 +117,7 @@ class LocalPool:
         labels = {
             "com.docker.compose.project": self._project,
             "com.docker.compose.service": service,
+            "com.docker.compose.container-number": name.rpartition("-")[2],
         }
         network = f"{self._project}_default"
         address = self._engine.next_address()

@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
 
     ``networks`` maps network names to an address each ("" for none); without it the
     container is on ``demo_default``, at ``address`` or the next free loopback address.
+    ``aliases`` are what its networks know it by, which an inspect alone shows.
     ``ports`` are exposed (8000 unless given), ``published`` maps ``8000/tcp`` to a port of
     127.0.0.1. ``health`` is None without a HEALTHCHECK.
     """
@@ -53,6 +54,7 @@ class Options(TypedDict, total=False):
     health: str | None
     stop_signal: str
     stop_timeout: int | None
+    aliases: Iterable[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class ScriptedContainer:
     published: Mapping[str, int] = field(default_factory=dict)
     stop_signal: str = ""
     stop_timeout: int | None = None
+    aliases: tuple[str, ...] = ()
     state: str = "created"
     health: str | None = None
     started_ns: int = 0

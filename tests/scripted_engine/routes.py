@@ -83,9 +83,12 @@ def _list(control: Control, request: Request) -> Answer:
 def _listed(control: Control, container: ScriptedContainer, now_ns: int) -> Listed:
     """Return its list entry, made anew only where it changed: 10,000 of them are slow."""
     status = views.status_text(container, now_ns)
-    key = (status, container.name, container.state, tuple(container.networks.items()))
+    networks = tuple(container.networks.items())
+    key = (status, container.name, container.state, networks, control.lists_less)
     if container.listed is None or container.listed.key != key:
         entry = views.list_entry(container, control.networks, now_ns)
+        if control.lists_less:
+            entry = views.meagre_entry(entry)
         line = json.dumps(entry, separators=(",", ":")).encode()
         container.listed = Listed(key, entry, line)
     return container.listed

@@ -140,6 +140,19 @@ def list_entry(
     }
 
 
+def meagre_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry of a list as an engine words it that tells less there: Podman.
+
+    No health, no exposed ports, no networks.
+    """
+    return {
+        **entry,
+        "Status": entry["Status"].partition(" (h")[0].partition(" (u")[0],
+        "Ports": [],
+        "NetworkSettings": None,
+    }
+
+
 def _listed_ports(container: ScriptedContainer) -> list[dict[str, Any]]:
     entries = []
     for name in container.ports:
@@ -175,7 +188,10 @@ def inspect(
             "Ports": _inspected_ports(container) if container.is_up else {},
             "IPAddress": "",
             "GlobalIPv6Address": "",
-            "Networks": networks_of(container, networks),
+            "Networks": {
+                name: {**entry, "Aliases": list(container.aliases) or None}
+                for name, entry in networks_of(container, networks).items()
+            },
         },
     }
 

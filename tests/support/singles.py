@@ -69,6 +69,7 @@ class Singles:
             # Of that service, but not Compose's to count or remove. No label that names
             # the backend: another test's reconciler on this engine would take it for its own.
             f"--label=com.docker.compose.service={self.backend}",
+            "--label=com.docker.compose.config-hash=none",
             f"--label=com.docker.compose.project={self.stack.project}",
             f"--volume={SERVER}:/slow_to_stop.py:ro",
             *options,

@@ -21,7 +21,8 @@ from reconciler.cli.suggest import did_you_mean
 from reconciler.config import Settings
 from reconciler.core.explain import explained, is_placed, verdict
 from reconciler.core.homes import ProxyPart
-from reconciler.core.model import TASK_ID, Container, ServerRef
+from reconciler.core.membership import TASK_ID
+from reconciler.core.model import Container, ServerRef
 from reconciler.core.plan import slot_number, slots_of
 from reconciler.core.slot_story import SlotPart, slot_steps, slot_verdict
 from reconciler.core.tried import Step
@@ -102,7 +103,7 @@ def _task_called(world: World, name: str) -> Container | None:
     It may run on another node, whose containers this engine does not know. ``web.3`` is enough
     of a name, as `docker service ps` shows it.
     """
-    tasks = [one for one in world.claims.containers.values() if TASK_ID in one.labels]
+    tasks = [one for one in world.claims.containers.values() if one.is_task]
     found = [
         one
         for one in tasks

@@ -8,6 +8,8 @@ from reconciler.core.homes import ProxyPart, slot_step, slots_in
 from reconciler.core.model import Cause, Container, Rotation
 from reconciler.core.placement import (
     BACKEND,
+    ONE_OFF_HOW,
+    ONE_OFF_MEND,
     Context,
     Found,
     Refused,
@@ -92,7 +94,10 @@ def _own_steps(container: Container) -> Iterator[Step]:
     else:
         yield Step(rule="running", passes=True, evidence="it is running")
     enabled, tried = is_enabled(container), enabled_tries(container)
-    if isinstance(enabled, Found) and not enabled.value:
+    if container.identity.is_one_off:
+        why = f"it is {ONE_OFF_HOW}, which gets no traffic whatever its labels say"
+        yield failed("enabled", why, ONE_OFF_MEND, tried)
+    elif isinstance(enabled, Found) and not enabled.value:
         mend = "remove it to have the container placed"
         yield failed("enabled", f"{enabled.how} says no", mend, tried)
     else:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from reconciler.core.model import SERVICE_NAME, Container
+from reconciler.core.membership import SERVICE_NAME, counts
+from reconciler.core.model import Container
 from reconciler.core.placement import Context, Found, Refused, address_of, address_on
 from reconciler.errors import ConfigError, quoted
 
@@ -177,11 +178,15 @@ def _address(
 
 
 def _is_meant(source: Source, container: Container) -> bool:
+    """Whether a source means a container: by labels that are its own, and no one-off's."""
+    label = SERVICE_NAME if source.kind == "swarm" else source.name
+    value = container.labels.get(label)
+    identity = container.identity
+    if value is None or identity.is_one_off or not counts(label, identity.maker):
+        return False
     if source.kind == "swarm":
-        full = container.labels.get(SERVICE_NAME)
-        return full is not None and source.name in {full, container.service}
-    value = container.labels.get(source.name)
-    return value is not None and source.value in {None, value}
+        return source.name in {value, identity.service}
+    return source.value in {None, value}
 
 
 class Instances:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from reconciler.core.membership import Identity, identity_of, is_task
+
 
 RELEASED_ADDRESS = "127.255.255.254"
 """What releasing a slot writes. Loopback, so a mistake can reach nobody; and not 0.0.0.0,
@@ -22,12 +24,6 @@ which HAProxy takes for the address the client dialled, that is: for itself."""
 
 MAX_WEIGHT = 256
 """The heaviest weight HAProxy knows (configuration manual 5.2, ``weight``)."""
-
-SERVICE_NAME = "com.docker.swarm.service.name"
-SERVICE_ID = "com.docker.swarm.service.id"
-TASK_ID = "com.docker.swarm.task.id"
-STACK = "com.docker.stack.namespace"
-"""Labels that Swarm puts on the containers of its tasks, and ``docker stack`` on services."""
 
 _RELEASE = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?", re.ASCII)
 _CANONICAL_IPV4 = re.compile(
@@ -210,6 +206,11 @@ class Container:
     tcp_ports: tuple[int, ...] = ()
     created: float = 0.0
     """Unix seconds at which the container was created."""
+    image: str = ""
+    """The id of its image, without ``sha256:``; '' where that was not told."""
+    answers_to_service: bool = False
+    """Whether some network knows it by its Compose service's name. Asked for only where
+    ``image`` is not the one that its labels tell: then an inspect tells."""
     is_stopping: bool = False
     is_starting: bool = False
     stop: StopRule | None = field(default=None, compare=False)
@@ -218,23 +219,33 @@ class Container:
     started: float = field(default=0.0, compare=False)
     """Unix seconds at which its present life began; 0 where it was only listed."""
 
+    identity: Identity = field(init=False, repr=False, compare=False)
+    """What it goes by, and who says so: it follows from the rest."""
+
+    def __post_init__(self) -> None:
+        """Look once at what is asked for many times."""
+        identity = identity_of(
+            self.labels,
+            self.name,
+            self.image,
+            answers_to_service=self.answers_to_service,
+        )
+        object.__setattr__(self, "identity", identity)
+
     @property
     def project(self) -> str | None:
         """The Compose project, or the stack, None where there is neither."""
-        return self.labels.get("com.docker.compose.project") or self.labels.get(STACK)
+        return self.identity.project
 
     @property
     def service(self) -> str | None:
-        """The Compose service, or the Swarm service, None where there is neither.
+        """The Compose service, or the Swarm service, None where there is neither."""
+        return self.identity.service
 
-        A stack's services have the name that its file gives them, as with Compose: without
-        the stack's name in front.
-        """
-        compose = self.labels.get("com.docker.compose.service")
-        if compose or (swarm := self.labels.get(SERVICE_NAME)) is None:
-            return compose
-        stack = self.labels.get(STACK)
-        return swarm.removeprefix(f"{stack}_") if stack else swarm
+    @property
+    def is_task(self) -> bool:
+        """Whether it is a Swarm's task, and no copy of one."""
+        return is_task(self.labels, self.name)
 
 
 class Rotation(enum.Enum):

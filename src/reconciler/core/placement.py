@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from reconciler.core.membership import Maker
 from reconciler.core.model import (
     MAX_WEIGHT,
     Attachment,
@@ -54,6 +55,9 @@ _SECONDS = {None: 1, "s": 1, "m": 60, "h": 3600}
 MAX_DRAIN_SECONDS = 86400
 """A day: who drains for longer wants a hold."""
 
+ONE_OFF_HOW = "a one-off of `compose run`"
+ONE_OFF_MEND = "start the service itself by `docker compose up --detach`"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -92,7 +96,12 @@ class Refused(NamedTuple):
 
 
 def is_enabled(container: Container) -> Found[bool] | Refused:
-    """Whether the container may be placed at all: label ``haproxy.enable``, default yes."""
+    """Whether the container may be placed at all: label ``haproxy.enable``, default yes.
+
+    A one-off has its service's labels, and is none of its containers: whatever they say.
+    """
+    if container.identity.is_one_off:
+        return Found(value=False, how=ONE_OFF_HOW)
     return _yes_or_no(container, ENABLE, default=True)
 
 
@@ -127,14 +136,10 @@ def backends_of(container: Container, context: Context) -> Found[list[str]] | Re
 def _backend_of_service(
     container: Container, context: Context
 ) -> Found[list[str]] | Refused:
-    service = container.service
+    service, project = container.identity.service, container.identity.project
     if service is None:
-        return Refused(
-            Cause.UNKNOWN_BACKEND,
-            f"it has no label {BACKEND} and belongs to no Compose or Swarm service",
-            f"name its backend by label {BACKEND}",
-        )
-    if context.projects is not None and container.project not in context.projects:
+        return Refused(Cause.UNKNOWN_BACKEND, *_no_service(container))
+    if context.projects is not None and project not in context.projects:
         covered = ", ".join(sorted(context.projects))
         return Refused(
             Cause.UNKNOWN_BACKEND,
@@ -149,6 +154,34 @@ def _backend_of_service(
             f"name one by label {BACKEND}",
         )
     return Found([service], "its service's name")
+
+
+def _no_service(container: Container) -> tuple[str, str]:
+    """Return why no service's name counts, and the mend."""
+    mend = f"name its backend by label {BACKEND}"
+    borrowed = borrowed_name(container)
+    if borrowed is None:
+        why = f"it has no label {BACKEND} and belongs to no Compose or Swarm service"
+        return why, mend
+    return (
+        f"it has no label {BACKEND}, and {borrowed}",
+        f"{mend}, or start it by Compose or as a Swarm service",
+    )
+
+
+def borrowed_name(container: Container) -> str | None:
+    """Return whose the service's name in a container's labels is, if it is not its own."""
+    identity = container.identity
+    whose = _BORROWED.get(identity.maker)
+    if whose is None or identity.claimed_service is None:
+        return None
+    return f"the service's name {quoted(identity.claimed_service)} {whose}"
+
+
+_BORROWED = {
+    Maker.IMAGE: "is its image's: Compose built that, and did not make the container",
+    Maker.COPY: "is of the container that its image was made of",
+}
 
 
 def _named_backends(

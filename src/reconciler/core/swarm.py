@@ -12,12 +12,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler.core.model import (
-    SERVICE_NAME,
-    TASK_ID,
-    Attachment,
-    Container,
-)
+from reconciler.core.membership import SERVICE_NAME, TASK_ID
+from reconciler.core.model import Attachment, Container
 
 
 INGRESS = "ingress"

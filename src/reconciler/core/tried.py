@@ -22,6 +22,7 @@ from reconciler.core.placement import (
     PORT,
     WEIGHT,
     Context,
+    borrowed_name,
     is_attached_as,
 )
 from reconciler.errors import quoted
@@ -81,6 +82,8 @@ def failed(
 
 def enabled_tries(container: Container) -> tuple[Tried, ...]:
     """Return what was looked at to know whether a container may be placed at all."""
+    if container.identity.is_one_off:
+        return (Tried("made by compose run", "yes"),)
     return (_label(container, ENABLE, without="none: yes by default"),)
 
 
@@ -99,7 +102,8 @@ def backend_tries(container: Container, context: Context) -> tuple[Tried, ...]:
 
 def _service(container: Container, context: Context) -> str:
     if container.service is None:
-        return "none: it belongs to no Compose or Swarm service"
+        borrowed = borrowed_name(container)
+        return f"none: {borrowed or 'it belongs to no Compose or Swarm service'}"
     name = quoted(container.service)
     project = container.project
     of = "of no project" if project is None else f"of project {quoted(project)}"

@@ -18,7 +18,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from reconciler.core.model import TASK_ID, Attachment, Container, Health
+from reconciler.core.membership import TASK_ID
+from reconciler.core.model import Attachment, Container, Health
 from reconciler.discovery.engine import Engine
 from reconciler.errors import DiscoveryError
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ from docker.errors import APIError, DockerException
 from docker.transport import UnixHTTPAdapter
 from docker.utils import kwargs_from_env
 
+from reconciler.core.membership import IMAGE, Maker
 from reconciler.core.model import Container
 from reconciler.discovery.inspect import (
     EVENT_FILTERS,
@@ -80,6 +82,10 @@ ENTRIES_AT_ONCE = 100
 """So many entries of a list are read in one go: 2 to 3 ms. Then the loop may turn."""
 
 
+MOST_ANSWERING = 4096
+"""Of so many that may be copies it is remembered what an inspect said."""
+
+
 class Engine:
     """One Docker engine. Every method raises DockerUnavailableError when it cannot answer."""
 
@@ -102,6 +108,8 @@ class Engine:
         self._is_routed = False
         self._listed: Mapping[bytes, Container] = {}
         """Who was in the last whole list, by the text that said so."""
+        self._answering: dict[str, bool] = {}
+        """Which of those that may be copies some network knows by their service's name."""
 
     @property
     def name(self) -> str:
@@ -124,8 +132,10 @@ class Engine:
         elements = JsonElements(self._from_list, self._listed, blur=CONTAINERS_AGE)
         with _Asking(self, "GET /containers/json"):
             async for part in self._list("/containers/json", elements):
-                yield part
+                yield await self._settled(part)
         self._listed = elements.remembered
+        if len(self._answering) > MOST_ANSWERING:
+            self._answering.clear()
 
     async def containers_of(self, ids: Collection[str]) -> dict[str, Container]:
         """Return those of some containers that the engine lists as running, by id.
@@ -136,7 +146,9 @@ class Engine:
         with _Asking(self, f"GET /containers/json of {len(ids)} containers"):
             elements = JsonElements(self._from_list)
             parts = self._list(f"/containers/json?filters={filters}", elements)
-            return {one.id: one async for part in parts for one in part}
+            return {
+                one.id: one async for part in parts for one in await self._settled(part)
+            }
 
     async def container(self, container_id: str) -> Container | None:
         """Return one container by id or name, None where there is no such container."""
@@ -150,7 +162,10 @@ class Engine:
                     f"docker refused to describe container {quoted(container_id)}: status "
                     f"{answer.status}, {quoted(answer.body.decode(errors='replace'))}"
                 )
-            return container_from_inspect(json.loads(answer.body), self.keep)
+            found = container_from_inspect(json.loads(answer.body), self.keep)
+            if IMAGE in found.labels:
+                self._answering[found.id] = found.answers_to_service
+            return found
 
     async def addresses_on(
         self, network_id: str, container_id: str
@@ -165,6 +180,21 @@ class Engine:
             if answer.status != HTTPStatus.OK:
                 return None
             return addresses_on_network(json.loads(answer.body), container_id)
+
+    async def _settled(self, part: list[Container]) -> list[Container]:
+        """Return containers of a list, with what it does not tell of those that may be copies.
+
+        They are few, and each is inspected once; whoever cannot be stays as it is.
+        """
+        for number, one in enumerate(part):
+            if one.identity.maker is not Maker.COPY or IMAGE not in one.labels:
+                continue
+            if one.id not in self._answering:
+                with suppress(DockerUnavailableError):
+                    await self.container(one.id)
+            answers = self._answering.get(one.id, False)
+            part[number] = replace(one, answers_to_service=answers)
+        return part
 
     def _from_list(self, entry: Mapping[str, Any]) -> Container:
         return container_from_list(entry, self.keep)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from reconciler.core.model import SERVICE_ID, TASK_ID, Container
+from reconciler.core.membership import SERVICE_ID
+from reconciler.core.model import Container
 from reconciler.core.swarm import (
     Node,
     Phase,
@@ -62,7 +63,7 @@ class Fleet:
             else:
                 self._left.discard(key)
             known = container or before
-            is_hint |= known is not None and TASK_ID in known.labels
+            is_hint |= known is not None and known.is_task
         self._tell(changes, at=at, is_resync=is_resync)
         if is_hint and self._is_on:
             self._hint()
@@ -180,7 +181,7 @@ class Fleet:
 
     def _without_task(self, key: str, local: Container | None) -> Container | None:
         """Return a container of this engine of whose task the swarm tells nothing."""
-        if local is None or not self._is_on or TASK_ID not in local.labels:
+        if local is None or not self._is_on or not local.is_task:
             return local
         before = self._shown.get(key)
         is_over = key in self._left or key in self._by_key

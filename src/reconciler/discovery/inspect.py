@@ -17,16 +17,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from reconciler.core.model import (
-    SERVICE_ID,
-    SERVICE_NAME,
-    STACK,
-    TASK_ID,
-    Attachment,
-    Container,
-    Health,
-    StopRule,
-)
+from reconciler.core.membership import COUNTED, IMAGE, SERVICE, needless_labels
+from reconciler.core.model import Attachment, Container, Health, StopRule
 from reconciler.errors import DiscoveryError, quoted
 from reconciler.ports import EVENT_ACTIONS
 
@@ -77,10 +69,11 @@ def container_from_list(entry: Json, keep: Collection[str] = ()) -> Container:
 
 def _from_list(entry: Json, keep: Collection[str]) -> Container:
     state = str(entry.get("State") or "")
+    image = _image(entry.get("ImageID"))
     return Container(
         id=_id(entry),
         name=_own_name(entry.get("Names") or ()),
-        labels=kept_labels(entry.get("Labels"), keep),
+        labels=kept_labels(entry.get("Labels"), keep, image=image),
         is_running=state in _RUNNING_STATES,
         is_paused=state == "paused",
         # A paused container's status does not show its health: "Up 2 seconds (Paused)".
@@ -89,6 +82,7 @@ def _from_list(entry: Json, keep: Collection[str]) -> Container:
         networks=_attachments(entry.get("NetworkSettings")),
         tcp_ports=_ports_from_list(entry.get("Ports") or ()),
         created=float(entry.get("Created") or 0),
+        image=image,
     )
 
 
@@ -100,6 +94,9 @@ def container_from_inspect(document: Json, keep: Collection[str] = ()) -> Contai
 def _from_inspect(document: Json, keep: Collection[str]) -> Container:
     state = document.get("State") or {}
     status = str(state.get("Status") or "")
+    image = _image(document.get("Image"))
+    labels = (document.get("Config") or {}).get("Labels")
+    kept = kept_labels(labels, keep, image=image)
     settings = document.get("NetworkSettings") or {}
     # A list does not tell a paused container's health, so neither does this.
     is_paused = status == "paused"
@@ -111,7 +108,7 @@ def _from_inspect(document: Json, keep: Collection[str]) -> Container:
     return Container(
         id=_id(document),
         name=str(document.get("Name") or "").removeprefix("/"),
-        labels=kept_labels((document.get("Config") or {}).get("Labels"), keep),
+        labels=kept,
         is_running=status in _RUNNING_STATES,
         is_paused=is_paused,
         health=_health(health),
@@ -120,6 +117,8 @@ def _from_inspect(document: Json, keep: Collection[str]) -> Container:
         tcp_ports=_ports_from_inspect(ports),
         # To the second, which is all that a list tells.
         created=unix_seconds(str(document.get("Created") or "")[:19]),
+        image=image,
+        answers_to_service=IMAGE in kept and _answers(settings, kept.get(SERVICE)),
         stop=_stop_rule(document.get("Config") or {}),
         started=unix_seconds(str(state.get("StartedAt") or "")),
     )
@@ -209,30 +208,40 @@ def _own_name(names: Iterable[str]) -> str:
 
 
 _PREFIX = "haproxy."
-_OTHER_LABELS = frozenset(
-    {
-        "com.docker.compose.project",
-        "com.docker.compose.service",
-        SERVICE_ID,
-        SERVICE_NAME,
-        STACK,
-        TASK_ID,
-    }
-)
-"""Labels that mean something here. A container has a dozen more, and there may be thousands
-of containers."""
 
 
 def kept_labels(
     labels: Any,  # noqa: ANN401 - it is JSON
     keep: Collection[str] = (),
+    *,
+    image: str = "",
 ) -> Mapping[str, str]:
-    """Return those labels that mean something here, and those to ``keep``."""
-    return {
-        sys.intern(str(key)): sys.intern(str(value))
+    """Return those labels that mean something here, and those to ``keep``.
+
+    ``image`` is the id of the container's image. A container has a dozen labels more, and
+    there may be thousands of containers.
+    """
+    kept = {
+        sys.intern(name): sys.intern(str(value))
         for key, value in (labels or {}).items()
-        if str(key) in _OTHER_LABELS or str(key).startswith(_PREFIX) or str(key) in keep
+        if (name := str(key)) in COUNTED or name.startswith(_PREFIX) or name in keep
     }
+    needless = needless_labels(kept, image)
+    if not needless:
+        return kept
+    # Anew: a dict that was larger stays large.
+    return {k: v for k, v in kept.items() if k not in needless or k in keep}
+
+
+def _image(found: Any) -> str:  # noqa: ANN401 - it is JSON
+    """Return an image's id as every engine's way of telling it has it."""
+    return sys.intern(str(found or "").removeprefix("sha256:"))
+
+
+def _answers(settings: Json, service: str | None) -> bool:
+    """Whether some network knows a container by this name."""
+    networks = (settings.get("Networks") or {}).values()
+    return any(service in ((one or {}).get("Aliases") or ()) for one in networks)
 
 
 def _health(text: str) -> Health:

@@ -11,6 +11,7 @@ from reconciler.doctor.on_containers import of_containers
 from reconciler.doctor.on_daemon import of_daemon
 from reconciler.doctor.on_docker import of_docker, of_settings
 from reconciler.doctor.on_haproxy import of_proxy, of_sources
+from reconciler.doctor.on_identity import of_identities
 from reconciler.doctor.on_slots import of_backends
 
 
@@ -27,6 +28,7 @@ CHECKS: tuple[Callable[[Evidence], Iterator[Finding]], ...] = (
     _of_proxies,
     of_base_cfg,
     of_containers,
+    of_identities,
     of_daemon,
 )
 

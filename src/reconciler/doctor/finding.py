@@ -120,6 +120,8 @@ class Code(enum.Enum):
     CONTAINER_STARTING_LONG = "container-starting-long", _WARN
     CONTAINER_UNHEALTHY = "container-unhealthy", _WARN
     CONTAINER_DISABLED = "container-disabled", _NOTE
+    CONTAINER_ONE_OFF = "container-one-off", _NOTE
+    CONTAINER_BORROWED_NAME = "container-borrowed-name", _NOTE
     NETWORK_NOT_SHARED = "network-not-shared", _WARN
 
     DAEMON = "daemon", _OK

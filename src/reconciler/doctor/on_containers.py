@@ -204,7 +204,7 @@ def _of_labels(evidence: Evidence, container: Container) -> Iterator[Finding]:
     enabled = is_enabled(container)
     if (
         isinstance(enabled, Found)
-        and not enabled.value
+        and not (enabled.value or container.identity.is_one_off)
         and _wanted(evidence, container)
     ):
         yield found(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from reconciler.core.model import SERVICE_NAME, TASK_ID
+from reconciler.core.membership import SERVICE_NAME
 from reconciler.discovery.own import is_short_id
 from reconciler.doctor.evidence import DockerReading, Evidence, SocketFile
 from reconciler.doctor.finding import Code, Finding, found
@@ -101,7 +101,7 @@ def _swarm(evidence: Evidence) -> Iterator[Finding]:
     """Say what is seen of a swarm, if the engine is in one."""
     role = evidence.world.role
     containers = evidence.world.claims.containers.values()
-    tasks = [one for one in containers if TASK_ID in one.labels]
+    tasks = [one for one in containers if one.is_task]
     if role is not None and role.is_manager:
         services = {one.labels.get(SERVICE_NAME) for one in tasks}
         said = f"manager: {len(tasks)} tasks of {len(services)} services"

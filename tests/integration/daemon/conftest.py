@@ -30,7 +30,11 @@ __all__ = [
 
 WAIT_SECONDS = 15.0
 POLL_SECONDS = 0.01
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 
 
 def running(engine: ScriptedEngine) -> list[str]:

@@ -35,6 +35,8 @@ def labelled(**labels: str) -> Options:
 
 
 PLAIN: Options = {"labels": WEB}
+BACKEND = "haproxy.backend"
+ONE_OFF = {**WEB, "com.docker.compose.oneoff": "true"}
 TWO_NETWORKS: Options = {"networks": {"front": "127.10.9.1", "back": "127.10.9.2"}}
 ROWS = {
     "bad-label": Bad(
@@ -98,6 +100,30 @@ ROWS = {
         options=labelled(enable="no"),
         text="label haproxy.enable keeps it out",
         mend='remove label `haproxy.enable: "no"`',
+    ),
+    "one-off": Bad(
+        code=Code.CONTAINER_ONE_OFF,
+        options={"labels": ONE_OFF},
+        text="it is a one-off of `compose run`: no traffic for it",
+        mend="else start the service itself by `docker compose up --detach`",
+    ),
+    "one-off-of-a-labelled-service": Bad(
+        code=Code.CONTAINER_ONE_OFF,
+        options={"labels": {**ONE_OFF, BACKEND: "web"}},
+        text="no traffic for it, whatever its labels say",
+        mend="nothing, if that is meant so",
+    ),
+    "image-that-compose-built": Bad(
+        code=Code.CONTAINER_BORROWED_NAME,
+        options={"labels": {**WEB, "com.docker.compose.container-number": ""}},
+        text="no traffic for it: the service's name \"web\" is its image's",
+        mend="else name its backend by label haproxy.backend, or start it by Compose",
+    ),
+    "copy-of-a-container": Bad(
+        code=Code.CONTAINER_BORROWED_NAME,
+        options={"labels": {**WEB, "com.docker.compose.image": "sha256:other"}},
+        text='the service\'s name "web" is of the container that its image was made of',
+        mend="name its backend by label haproxy.backend",
     ),
     "starting": Bad(
         code=Code.CONTAINER_WAITS,

@@ -19,7 +19,11 @@ from tests.support.daemon import Daemon
 from tests.support.haproxy_process import HaproxyProcess, haproxy_process
 
 
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 
 CONFIG = """
 global

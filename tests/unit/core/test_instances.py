@@ -16,7 +16,8 @@ from reconciler.core.instances import (
     labels_of,
     source_of,
 )
-from reconciler.core.model import SERVICE_NAME, STACK, Attachment, Container
+from reconciler.core.membership import ONE_OFF, SERVICE_NAME, STACK, TASK_ID
+from reconciler.core.model import Attachment, Container
 from reconciler.core.placement import Context
 from reconciler.errors import ConfigError
 
@@ -100,6 +101,54 @@ def test_what_is_no_source(text: str) -> None:
     with pytest.raises(ConfigError, match="is no source of haproxies") as error:
         source_of(text)
     assert "swarm://SERVICE" in str(error.value)
+
+
+SERVICE_LABEL = "docker://com.docker.compose.service=haproxy"
+COMPOSED = {
+    "com.docker.compose.project": "lb",
+    "com.docker.compose.service": "haproxy",
+    "com.docker.compose.config-hash": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "labels", "name", "is_found"),
+    [
+        (SERVICE_LABEL, COMPOSED, "lb-haproxy-1", True),
+        (
+            SERVICE_LABEL,
+            {**COMPOSED, "com.docker.compose.config-hash": ""},
+            "image",
+            False,
+        ),
+        (SERVICE_LABEL, {**COMPOSED, TASK_ID: "t1"}, "edge.1.t1", False),
+        (SERVICE_LABEL, {**COMPOSED, ONE_OFF: "True"}, "lb-haproxy-run-1", False),
+        ("docker://edge", {"edge": ""}, "plain", True),
+        ("docker://edge", {**COMPOSED, ONE_OFF: "True", "edge": ""}, "run", False),
+        ("swarm://haproxy", {**LABELS, TASK_ID: "t1"}, "lb_haproxy.1.t1", True),
+        ("swarm://haproxy", {**LABELS, TASK_ID: "t1"}, "copy", False),
+        ("swarm://lb_haproxy", {**LABELS, TASK_ID: "t1"}, "copy", False),
+        (
+            "docker://com.docker.swarm.service.name",
+            {**LABELS, TASK_ID: "t"},
+            "c",
+            False,
+        ),
+        (
+            "docker://com.docker.stack.namespace=lb",
+            {**LABELS, TASK_ID: "t"},
+            "c",
+            False,
+        ),
+    ],
+)
+def test_whom_a_source_means(
+    *, source: str, labels: dict[str, str], name: str, is_found: bool
+) -> None:
+    """Compose's and Swarm's labels find who they were put on; a one-off is never meant."""
+    found = instance_of(source_of(source), haproxy(labels=labels, name=name), Context())
+
+    assert (found is not None) is is_found
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.fakes.swarm import local, service, task
 
-from reconciler.core.model import STACK, Container, Health
+from reconciler.core.membership import STACK
+from reconciler.core.model import Container, Health
 from reconciler.core.swarm import Node, Phase, container_of
 
 

@@ -15,7 +15,11 @@ from reconciler.core.model import Attachment
 from reconciler.discovery import arrivals, watch
 
 
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 
 
 async def born(scripted: ScriptedEngine, name: str = "web-1") -> ScriptedContainer:

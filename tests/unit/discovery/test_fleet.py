@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, strategies as st
@@ -50,6 +51,50 @@ def test_an_engine_in_no_swarm_counts_as_read(
     assert sink.lists == 0
     fleet.listed()
     assert sink.lists == 1
+
+
+IMAGES = {
+    "com.docker.compose.project": "dev",
+    "com.docker.compose.service": "built",
+}
+"""What Compose wrote into the image of the tasks."""
+
+
+def test_a_task_goes_by_its_service_before_and_after_it_was_read(
+    fleet: Fleet, sink: RecordingSink
+) -> None:
+    """Also where Compose built its image: by this engine's word, and by the swarm's."""
+    here = replace(local(), labels={**IMAGES, **local().labels})
+    tell(fleet, c1=here)
+    seen = [sink.known["c1"].service]
+    fleet.swarm_read(view())
+    seen.append(sink.known["c1"].service)
+    fleet.swarm_read(view([task(node=HERE)]))
+    seen.append(sink.known["c1"].service)
+
+    assert seen == ["web", "web", "web"]
+    assert sink.known["c1"].project is None
+
+
+@pytest.mark.parametrize("is_swarm", [True, False])
+def test_a_tasks_own_engine_names_it_by_its_service(*, is_swarm: bool) -> None:
+    """On a worker, and with the swarm left out, there is no other word."""
+    told = RecordingSink()
+    fleet = Fleet(told, is_swarm=is_swarm)
+    tell(fleet, c1=replace(local(), labels={**IMAGES, **local().labels}))
+    fleet.swarm_off()
+
+    assert told.known["c1"].service == "web"
+
+
+def test_a_copy_of_a_task_is_none(fleet: Fleet, sink: RecordingSink) -> None:
+    """It passes as the plain container that it is, and the swarm's service is not its own."""
+    fleet.swarm_read(view([task(node=HERE)]))
+    copy = replace(local(), id="c9", name="hopeful_noyce")
+    tell(fleet, c9=copy)
+
+    assert sink.known["c9"] is copy
+    assert copy.service is None
 
 
 def test_a_lost_swarm_keeps_every_task(fleet: Fleet, sink: RecordingSink) -> None:

@@ -17,7 +17,11 @@ from reconciler.discovery.engine import Engine
 from reconciler.discovery.looks import MOST_LOOKERS, Looks, Told
 
 
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 
 
 async def test_a_burst_of_starts_is_read_by_a_few_lists(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from reconciler.core.model import STACK
+from reconciler.core.membership import STACK
 from reconciler.core.swarm import Phase, container_of
 from reconciler.discovery.swarm_json import (
     Role,

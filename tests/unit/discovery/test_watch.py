@@ -19,7 +19,11 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 
 
 async def test_it_subscribes_before_it_lists(scripted: ScriptedEngine) -> None:

@@ -16,7 +16,11 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )
 
-WEB = {"com.docker.compose.project": "demo", "com.docker.compose.service": "web"}
+WEB = {
+    "com.docker.compose.project": "demo",
+    "com.docker.compose.service": "web",
+    "com.docker.compose.container-number": "1",
+}
 LATER_NANO = 10 * 10**9
 """An engine's clock is read to the second: this far on, no event counts as replayed."""
 

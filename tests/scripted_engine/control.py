@@ -49,6 +49,8 @@ class Control:
         self._addressed = 0
         self.lists_less = False
         """Whether lists tell less than inspects do, as Podman's: no health, ports, networks."""
+        self.unlisted: set[str] = set()
+        """Who is in no list yet, by id: an engine may lag behind its own events."""
 
     @property
     def containers(self) -> list[ScriptedContainer]:

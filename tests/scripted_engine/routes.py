@@ -75,6 +75,7 @@ def _list(control: Control, request: Request) -> Answer:
         _listed(control, container, now_ns)
         for container in control.containers_like(filters.wanted("id"))
         if is_all or filters.has("status") or container.is_listed
+        if container.id not in control.unlisted
     )
     lines = [each.line for each in listed if filters.match_entry(each.entry)]
     return Answer(200, b"[" + b",".join(lines) + b"]\n")

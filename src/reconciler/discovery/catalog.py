@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import (
+    Callable,
     Collection,
     Container as Membership,
     Iterable,
@@ -17,29 +18,47 @@ from collections.abc import (
     Mapping,
 )
 from contextlib import contextmanager
-from typing import NewType
+from typing import NamedTuple
 
 from reconciler.core.model import Container, StopRule
+from reconciler.discovery.listed import listed_over
 
 
 FORGET_ABOVE = 1024
 """What is remembered of containers that are gone: as many as there are twice, and these."""
 
-Moment = NewType("Moment", int)
-"""A point in the order of events. Later is larger."""
+NEWCOMER_SECONDS = 2.0
+"""Who became known by a reading of its own so short a time before a list was asked for may be
+missing in it: a list may lag behind an event. Whoever is older is known to lists."""
+
+
+class Moment(NamedTuple):
+    """A point in the order of events, and in time. Later is larger."""
+
+    order: int
+    at: float
+    """On the catalog's clock; 0 where that has none."""
 
 
 class Catalog:
     """The containers that run, by id. Methods return what changed; None means gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        """``clock`` tells seconds, and never jumps. None: nobody counts as new."""
+        self._clock = clock
         self._containers: dict[str, Container] = {}
         self._stop_rules: dict[str, StopRule] = {}
         self._started: dict[str, float] = {}
         self._stopping: set[str] = set()
+        self._uncertain: set[str] = set()
+        """Who has to be inspected again: a list told less than was known."""
+        self._newcomers: dict[str, float] = {}
+        """When somebody became known by a reading of its own, for a while."""
         self._last_event: dict[str, int] = {}
         self._now = 0
         self._open_readings: list[Moment] = []
+        self.lists_less = False
+        """Whether a list was seen to tell less than an inspect had."""
 
     @property
     def containers(self) -> Mapping[str, Container]:
@@ -49,7 +68,7 @@ class Catalog:
     @contextmanager
     def reading(self) -> Iterator[Moment]:
         """Surround a reading of Docker; gives the moment to hand in with its result."""
-        moment = Moment(self._now)
+        moment = Moment(self._now, self._clock() if self._clock else 0.0)
         self._open_readings.append(moment)
         try:
             yield moment
@@ -66,11 +85,13 @@ class Catalog:
 
     def is_outdated(self, container_id: str, moment: Moment) -> bool:
         """Whether an event came after a reading began."""
-        return self._last_event.get(container_id, 0) > moment
+        return self._last_event.get(container_id, 0) > moment.order
 
     def note_gone(self, container_id: str) -> dict[str, Container | None]:
         """A container does not run any more, by its own event."""
         self._stopping.discard(container_id)
+        self._uncertain.discard(container_id)
+        self._newcomers.pop(container_id, None)
         if self._containers.pop(container_id, None) is None:
             return {}
         return {container_id: None}
@@ -100,7 +121,12 @@ class Catalog:
             started=at,
         )
         self._containers[container_id] = begun
+        self._note_newcomer(container_id)
         return {container_id: begun}
+
+    def _note_newcomer(self, container_id: str) -> None:
+        if self._clock is not None:
+            self._newcomers[container_id] = self._clock()
 
     def stop_rule(self, container_id: str) -> StopRule | None:
         """Return how a container is stopped, None where it was never inspected."""
@@ -118,8 +144,18 @@ class Catalog:
         return before != container.started
 
     def unlearned(self) -> list[str]:
-        """Return the containers that were only listed: how they stop is not known yet."""
-        return [id_ for id_ in self._containers if id_ not in self._stop_rules]
+        """Return the containers that have to be inspected.
+
+        Those that were only listed, of which it is not known how they stop; and those of
+        which a list told less than was known.
+        """
+        return [id_ for id_ in self._containers if self.is_unlearned(id_)]
+
+    def is_unlearned(self, container_id: str) -> bool:
+        """Whether a container that is known has to be inspected."""
+        return (
+            container_id not in self._stop_rules or container_id in self._uncertain
+        ) and container_id in self._containers
 
     def note_stopping(
         self, container_id: str, *, is_stopping: bool
@@ -137,8 +173,12 @@ class Catalog:
         return {container_id: changed}
 
     def put(self, container: Container, moment: Moment) -> dict[str, Container | None]:
-        """Take in one container as inspected, unless an event overtook the reading."""
-        if self._containers.get(container.id) is container:
+        """Take in one container as read, unless an event overtook the reading.
+
+        An inspect counts in full. A list does not overrule what one has told.
+        """
+        known = self._containers.get(container.id)
+        if known is container and container.stop is None:
             return {}  # listed once more, in the same words
         self.learn(container)
         if self.is_outdated(container.id, moment):
@@ -147,10 +187,30 @@ class Catalog:
             container = dataclasses.replace(container, is_stopping=True)
         if not container.is_running:
             return self.note_gone(container.id)
-        if self._containers.get(container.id) == container:
+        if container.stop is not None:
+            self._uncertain.discard(container.id)
+            if known is None:
+                self._note_newcomer(container.id)
+        elif known != container:
+            container = self._listed(known, container)
+        if known == container:
             return {}
         self._containers[container.id] = container
         return {container.id: container}
+
+    def _listed(self, known: Container | None, listed: Container) -> Container:
+        """Return what to make of a list's word, and see to it that an inspect follows."""
+        if known is None:
+            if self.lists_less:
+                self._uncertain.add(listed.id)
+            return listed
+        if listed.id not in self._stop_rules:
+            return listed
+        found = listed_over(known, listed)
+        if found != listed:
+            self.lists_less = True
+            self._uncertain.add(listed.id)
+        return found
 
     def replace(
         self, listed: Iterable[Container], moment: Moment
@@ -171,16 +231,24 @@ class Catalog:
     ) -> dict[str, Container | None]:
         """Everybody who runs was seen in a list that was begun at a moment.
 
-        It says nothing of those that do not run yet.
+        It says nothing of those that do not run yet, nor of :meth:`newcomers_not_in` it.
         """
+        newcomers = set(self.newcomers_not_in(seen, moment))
         changed: dict[str, Container | None] = {}
         for container_id in [id_ for id_ in self._containers if id_ not in seen]:
             is_told = not self.is_outdated(container_id, moment)
-            if is_told and not self.is_expected(container_id):
+            is_sure = container_id not in newcomers
+            if is_told and is_sure and not self.is_expected(container_id):
                 changed |= self.note_gone(container_id)
         self._forget_rules(seen)
         self._forget_fences()
         return changed
+
+    def newcomers_not_in(self, seen: Collection[str], moment: Moment) -> list[str]:
+        """Return who is missing in a list, and may be too new for it: inspect them."""
+        since = moment.at - NEWCOMER_SECONDS
+        self._newcomers = {id_: at for id_, at in self._newcomers.items() if at > since}
+        return [id_ for id_ in self._newcomers if id_ not in seen]
 
     def _forget_rules(self, seen: Membership[str]) -> None:
         """Drop what is known of how others stop than these, and those that are known."""
@@ -191,7 +259,8 @@ class Catalog:
 
     def _forget_fences(self) -> None:
         """Drop the fences that no reading, under way or still to begin, can run into."""
-        oldest = min(self._open_readings, default=self._now)
+        orders = (reading.order for reading in self._open_readings)
+        oldest = min(orders, default=self._now)
         self._last_event = {
             id_: at for id_, at in self._last_event.items() if at > oldest
         }

@@ -5,7 +5,8 @@ that have just started are read together, by one list of these containers. Whoev
 kept once, however many events were about it.
 
 An engine may list a container a moment later than it tells of its start. So whoever is missing
-in such a list is inspected by itself: only that answer says that somebody is gone.
+in such a list is inspected by itself: only that answer says that somebody is gone. And where
+lists tell less than inspects do, everybody is.
 """
 
 from __future__ import annotations
@@ -158,7 +159,8 @@ class Looks:
         try:
             while waiting := self._waiting or self._waiting_starts:
                 # First, or a processor that is too slow would never come to them.
-                if len(self._waiting_starts) >= MANY:
+                are_many = len(self._waiting_starts) >= MANY
+                if are_many and not self._catalog.lists_less:
                     await self._look_at_many()
                     continue
                 container_id = next(iter(waiting))

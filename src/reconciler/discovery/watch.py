@@ -76,7 +76,7 @@ class Watcher:
         self._engine = engine
         self._sink = sink
         self._resync_seconds = resync_seconds
-        self._catalog = Catalog()
+        self._catalog = Catalog(lambda: asyncio.get_running_loop().time())
         self._has_unlearned = asyncio.Event()
         told = Told(
             judge=self._judged,
@@ -154,7 +154,7 @@ class Watcher:
         self._is_listing = True
         async with asyncio.TaskGroup() as tasks:
             endless = [
-                tasks.create_task(self._resync()),
+                tasks.create_task(self._resync(tasks)),
                 tasks.create_task(self._learn()),
             ]
             try:
@@ -378,8 +378,9 @@ class Watcher:
     async def _learn(self) -> None:
         """Inspect, one by one, whoever is known from a list only: how does it stop?
 
-        With that known, the first stop signal needs no inspect before it is acted upon. A
-        failure ends it until the next list.
+        With that known, the first stop signal needs no inspect before it is acted upon. So
+        is everybody of whom a list tells less than an inspect. A failure ends it until the
+        next list.
         """
         refused: set[str] = set()
         now = asyncio.get_running_loop().time
@@ -431,8 +432,7 @@ class Watcher:
                     self._stops.forget_before(container_id, container.started)
 
     async def _learn_one(self, container_id: str) -> None:
-        is_known = self._catalog.stop_rule(container_id) is not None
-        if is_known or container_id not in self._catalog.containers:
+        if not self._catalog.is_unlearned(container_id):
             return
         with self._catalog.reading() as moment:
             container = await self._engine.container(container_id)
@@ -440,24 +440,25 @@ class Watcher:
             changes |= self._judged(container_id)
         self._tell(changes, at=None)
 
-    async def _resync(self) -> None:
+    async def _resync(self, tasks: asyncio.TaskGroup) -> None:
         """Read the whole list now, every so often, and when something asks for it."""
         await self._hear_the_past()
         while True:
             async for attempt in self._attempts():
                 with attempt:
                     self._resync_wanted.clear()
-                    await self._list()
+                    await self._list(tasks)
             try:
                 async with asyncio.timeout(self._resync_seconds):
                     await self._resync_wanted.wait()
             except TimeoutError:
                 continue
 
-    async def _list(self) -> None:
+    async def _list(self, tasks: asyncio.TaskGroup) -> None:
         """Read the list, some of it at a time, and tell what it changes.
 
-        What is told of a part counts at once. That somebody is gone shows at the end only.
+        What is told of a part counts at once. That somebody is gone shows at the end only;
+        who is too new for that is inspected.
         """
         self._is_listing = True
         seen: set[str] = set()
@@ -475,11 +476,14 @@ class Watcher:
                 self._tell(changes, at=None)
             await asyncio.sleep(0)  # the loop turns between two things that take long
             changes = self._catalog.keep_only(seen, moment)
+            newcomers = self._catalog.newcomers_not_in(seen, moment)
         self._is_listing = False
         self._stops.keep_only({*self._catalog.containers, *self._looks.wanted})
         self._tell(changes | self._all_judged(), at=None)
         if self._catalog.unlearned():
             self._has_unlearned.set()
+        for container_id in newcomers:
+            self._looks.want(container_id, None, tasks)
         # Whom an event overtook is not known by this list, but by the look it caused.
         await self._looks.until_looked_at(overtaken)
         if not self._resync_wanted.is_set():

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.core.base_cfg import default_ports
 from reconciler.core.instances import Source, is_source, source_of
+from reconciler.core.keeping import MAX_RELEASE
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS
@@ -57,6 +58,12 @@ class Settings:
     drain_seconds: float = DRAIN_SECONDS
     """How long the slot of a container that stops, or is unhealthy, is kept for its sessions
     where somebody waits for it; a container's own label comes first."""
+    max_release: float = 100 * MAX_RELEASE
+    """How many percent of a backend's ready slots may be released whose containers run on,
+    where only a change on our own side explains it."""
+    trusts_healthcheck: bool = False
+    """Whether a container that Docker calls healthy gets traffic before HAProxy's own check
+    has passed."""
     listen: tuple[str, int] | None = ("127.0.0.1", 9700)
     """Where metrics and health are served; None serves nothing."""
     allowed_hosts: tuple[str, ...] = ()
@@ -90,8 +97,11 @@ class Settings:
         ):
             self.tls.context()
 
-    def default_ports(self) -> dict[str, int]:
-        """Return the default port by backend. Raises ConfigError: base_cfg is unreadable."""
+    def file_ports(self) -> dict[str, int]:
+        """Return the port of each backend's slots as base_cfg has it.
+
+        Raises ConfigError: base_cfg cannot be read.
+        """
         ports = {}
         if self.base_cfg is not None:
             try:
@@ -102,7 +112,7 @@ class Settings:
                     "give the path of HAProxy's configuration, or leave the option out"
                 ) from error
             ports = default_ports(text, self.slot_prefix)
-        return ports | dict(self.backend_ports)
+        return ports
 
 
 def read_toml(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:

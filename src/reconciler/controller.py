@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from reconciler.core.claims import ClaimTable
 from reconciler.core.instances import Instances
 from reconciler.core.model import Container
-from reconciler.core.placement import Context
+from reconciler.core.placement import Context, Ports, joined_ports
 from reconciler.crew import Crew
 from reconciler.status import Reporter, WorkerStatus
 
@@ -34,6 +35,8 @@ class Controller:
         self._instances = instances or Instances(())
         self._context_for = context_for
         self._told: frozenset[str] = frozenset()
+        self._ports = Ports({}, {})
+        self._last_context = (claims.context, claims.context)
         self._informed = asyncio.Event()
         self.engine_error: str | None = "docker was not read yet"
         self.corrections = 0
@@ -86,16 +89,39 @@ class Controller:
         if is_resync and self.is_informed:
             self.corrections += len(changes)
         touched = self._claims.update(changes)
-        touched.join(
-            self._claims.set_context(self._context_for(self._claims.containers))
-        )
+        touched.join(self._claims.set_context(self._context()))
         if self._instances.update(
             changes, self._claims.containers, self._claims.context
         ):
             self._crew.keep(self._instances.found)
+            self.learn_ports()
             self._tell_problems()
         if touched:
             self._crew.wake(touched, at=at)
+
+    def _context(self) -> Context:
+        """Return what the rules take for granted now: the same object while nothing changed."""
+        given = self._context_for(self._claims.containers)
+        if self._last_context[0] is not given:
+            self._last_context = (given, self._with_ports(given))
+        return self._last_context[1]
+
+    def _with_ports(self, given: Context) -> Context:
+        free, on_file = self._ports
+        return dataclasses.replace(given, free_ports=free, file_ports=on_file)
+
+    def learn_ports(self) -> None:
+        """The ports of some HAProxy's free slots are others now; wake whom it concerns."""
+        workers = self.workers
+        found = joined_ports((one.free_ports, one.file_ports) for one in workers)
+        if found == self._ports:
+            return
+        self._ports = found
+        given = self._last_context[0]
+        self._last_context = (given, self._with_ports(given))
+        touched = self._claims.set_context(self._context())
+        if touched:
+            self._crew.wake(touched, at=None)
 
     def heard(self, action: str) -> None:
         """An event came."""

@@ -17,9 +17,11 @@ from typing import NamedTuple
 from reconciler.core.model import (
     Action,
     AdminState,
+    Agent,
     Endpoint,
     Server,
     ServerRef,
+    SetAgent,
     SetHealthDown,
     SetState,
     SetWeight,
@@ -183,6 +185,8 @@ def actions(place: Place, wanted: AdminState) -> list[Action]:
     server = place.server
     if wanted is AdminState.READY:
         return _made_ready(place)
+    if server.agent is not Agent.NONE:
+        return _held_with_agent(server, wanted)
     weight = server.weight or _own_weight(place)
     if weight == 0:
         raise HandError(
@@ -197,6 +201,19 @@ def actions(place: Place, wanted: AdminState) -> list[Action]:
     return steps
 
 
+def _held_with_agent(server: Server, wanted: AdminState) -> list[Action]:
+    """Return the same where an agent owns the weight: that it is asked is the operator's sign.
+
+    It may end the hold, by the word ``ready``.
+    """
+    steps: list[Action] = []
+    if server.admin is not wanted:
+        steps.append(SetState(server.ref, wanted))
+    if server.agent is Agent.SILENCED:
+        steps.append(SetAgent(server.ref, is_enabled=True))
+    return steps
+
+
 def _own_weight(place: Place) -> int:
     label = place.endpoint.weight if place.endpoint else None
     return place.server.initial_weight if label is None else label
@@ -206,7 +223,7 @@ def _made_ready(place: Place) -> list[Action]:
     server = place.server
     if server.admin is AdminState.READY:
         return []
-    if server.weight == 0:
+    if server.is_signed:
         who = place.tenant.container if place.tenant else server.ref
         raise HandError(
             f"{place} is out of rotation by the reconciler's own hand, not an operator's: "
@@ -218,6 +235,13 @@ def _made_ready(place: Place) -> list[Action]:
     # between, so that there is no gap, and so that the daemon finishes what we may not.
     is_healthy = place.endpoint is not None and place.endpoint.is_healthy
     check = [SetHealthDown(server.ref)] if server.has_check and not is_healthy else []
+    if server.agent is not Agent.NONE:
+        return [
+            SetAgent(server.ref, is_enabled=False),
+            SetState(server.ref, AdminState.READY),
+            *check,
+            SetAgent(server.ref, is_enabled=True),
+        ]
     return [
         SetWeight(server.ref, 0),
         SetState(server.ref, AdminState.READY),

@@ -21,7 +21,8 @@ from reconciler.core.model import (
     ServerRef,
     Unplaced,
 )
-from reconciler.core.plan import backends_with_slots, plan
+from reconciler.core.placement import joined_ports
+from reconciler.core.plan import agreed, backends_with_slots, free_ports, plan
 from reconciler.core.swarm import SwarmView
 from reconciler.core.view import Reading, SlotRow, Tenants, slot_rows
 from reconciler.discovery.engine import DEFAULT_TIMEOUT_SECONDS, Engine
@@ -32,7 +33,7 @@ from reconciler.discovery.swarm_api import SwarmApi
 from reconciler.discovery.swarm_json import Role, required
 from reconciler.errors import DiscoveryError, RuntimeSocketError, SwarmError
 from reconciler.haproxy.proxy import RuntimeProxy
-from reconciler.rules import context_for, rules_for
+from reconciler.rules import context_for, file_ports_for, rules_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +140,7 @@ class Lookout:
         )
         self._find_context = context_for(settings, own_container_id())
         self._claims = ClaimTable(self._find_context({}))
+        self._file_ports = file_ports_for(settings)
 
     async def look(self, *, with_connections: bool = True) -> World:
         """Read everything, all at once. What cannot be read becomes an error.
@@ -159,10 +161,9 @@ class Lookout:
         containers, role = ([], None) if isinstance(listed, DiscoveryError) else listed
         self._learn(containers)
         found = await self._found(with_connections=with_connections)
-        worlds = [
-            self._planned(one, is_known=engine_error is None)
-            for one in (*(task.result() for task in observing), *found)
-        ]
+        seen = [*(task.result() for task in observing), *found]
+        self._learn_ports(seen)
+        worlds = [self._planned(one, is_known=engine_error is None) for one in seen]
         if not with_connections:
             worlds = await asyncio.gather(*map(self._looked_closer, worlds))
         return World(
@@ -219,9 +220,32 @@ class Lookout:
             key: one for key, one in running.items() if known.get(key) != one
         }
         changed |= dict.fromkeys(known.keys() - running.keys())
-        self._claims.set_context(self._find_context(running))
+        known_ports = self._claims.context
+        self._claims.set_context(
+            dataclasses.replace(
+                self._find_context(running),
+                free_ports=known_ports.free_ports,
+                file_ports=known_ports.file_ports,
+            )
+        )
         self._claims.update(changed)
         self._instances.update(changed, running, self._claims.context)
+
+    def _learn_ports(self, seen: list[ProxyWorld]) -> None:
+        """Take in the ports that the HAProxys just read tell."""
+        ports = joined_ports(
+            (
+                free_ports(one.observed.backends, self._settings.slot_prefix),
+                self._file_ports(one.observed.process),
+            )
+            for one in seen
+            if one.observed is not None
+        )
+        self._claims.set_context(
+            dataclasses.replace(
+                self._claims.context, free_ports=ports.free, file_ports=ports.on_file
+            )
+        )
 
     async def _looked_closer(self, world: ProxyWorld) -> ProxyWorld:
         """Read a HAProxy again with its connections, where the plan wants them."""
@@ -241,6 +265,11 @@ class Lookout:
         rules = rules_for(self._settings)(observed.process)
         backends = backends_with_slots(observed.backends, rules.slot_prefix)
         desired = self._claims.desired(backends)
+        ports = free_ports(observed.backends, rules.slot_prefix)
+        observed = dataclasses.replace(
+            observed,
+            template_ports=self._file_ports(observed.process) | agreed(ports),
+        )
         now = asyncio.get_running_loop().time()
         return dataclasses.replace(
             world, desired=desired, plan=plan(desired, observed, rules, now=now)

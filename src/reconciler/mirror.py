@@ -30,6 +30,7 @@ class Mirror:
     def __init__(self, slot_prefix: str) -> None:
         self._prefix = slot_prefix
         self._indexes: dict[str, SlotIndex] = {}
+        self._ports: dict[str, frozenset[int]] = {}
         self.tables: Tables = {}
 
     def get(self, ref: ServerRef) -> Server:
@@ -48,6 +49,8 @@ class Mirror:
         With ``anew`` nothing that is known counts any more: it is another process. What is
         seen from outside meanwhile is the old copy, or servers old and new.
         """
+        if anew:
+            self._ports = {}
         tables, indexes = ({}, {}) if anew else (self.tables, self._indexes)
         differing: set[str] = set()
         for backend, servers in fresh.items():
@@ -105,6 +108,16 @@ class Mirror:
         if backend not in self._indexes:
             return []
         return self._indexes[backend].longest_free(count, self.tables[backend])
+
+    def free_ports(self, backend: str) -> frozenset[int]:
+        """Return the ports that the free slots of a backend have.
+
+        Where none is free, those that the last ones had: none of them has changed since.
+        """
+        found = self._indexes[backend].free_ports if backend in self._indexes else None
+        if found:
+            self._ports[backend] = found
+        return self._ports.get(backend, frozenset())
 
     async def forget_connections(self, backends: Collection[str]) -> None:
         """Connections were read for one pass: in the next one they are others."""

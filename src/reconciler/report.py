@@ -38,6 +38,7 @@ class LogReporter:
         self._passes = 0
         self._told: dict[str, frozenset[tuple[str | None, str, str]]] = {}
         self._held: dict[str, dict[ServerRef, Server]] = {}
+        self._kept: dict[str, frozenset[tuple[ServerRef, str, str]]] = {}
 
     def passed(self, report: PassReport) -> None:
         """Log one pass: its changes, refusals, failure, who is newly unplaced or held."""
@@ -56,6 +57,7 @@ class LogReporter:
             reason = {"reason": report.reason}
             _log.debug("pass found nothing to do", extra=reason | where)
         self._tell_unplaced(report.worker, where)
+        self._tell_kept(report.worker, where)
         if report.reason in FULL_READINGS:
             self._tell_holds(report.worker, where)
 
@@ -107,6 +109,7 @@ class LogReporter:
         """Log that a HAProxy has gone."""
         self._told.pop(worker.name, None)
         self._held.pop(worker.name, None)
+        self._kept.pop(worker.name, None)
         _log.info("haproxy has gone", extra={"haproxy": worker.name})
 
     def haproxy_missing(self, problem: str) -> None:
@@ -137,6 +140,30 @@ class LogReporter:
                     one.reason,
                     extra=_left_out(one) | where,
                 )
+
+    def _tell_kept(self, worker: WorkerStatus, where: Fields) -> None:
+        """Say once who keeps a slot that nothing asks for, and again when the reason changes."""
+        before = self._kept.get(worker.name, frozenset())
+        if not (worker.kept or before):
+            return
+        kept = {
+            (ref, one.endpoint.tenant.container_id, one.reason): one
+            for ref, one in worker.kept.items()
+        }
+        self._kept[worker.name] = frozenset(kept)
+        for key in sorted(kept.keys() - before):
+            one = kept[key]
+            endpoint = one.endpoint
+            told: Fields = {"cause": one.cause.value, "reason": one.reason}
+            extra = _slot(one.ref) | _who(endpoint.tenant)
+            extra |= _where(endpoint.address, endpoint.port) | told
+            _log.warning(
+                "container %s keeps %s, though %s",
+                endpoint.tenant.container,
+                one.ref,
+                one.reason,
+                extra=extra | where,
+            )
 
     def _tell_holds(self, worker: WorkerStatus, where: Fields) -> None:
         """Say what an operator did by hand since the last full reading."""

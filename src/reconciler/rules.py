@@ -31,6 +31,8 @@ def rules_for(settings: Settings) -> Callable[[Process], Rules]:
             slot_prefix=settings.slot_prefix,
             reuse_needs_idle=reuse_needs_idle(release),
             drain_seconds=settings.drain_seconds,
+            trusts_healthcheck=settings.trusts_healthcheck,
+            max_release=settings.max_release / 100,
         )
 
     return lambda process: rules(process.release)
@@ -41,15 +43,15 @@ def context_for(
 ) -> Callable[[Mapping[str, Container]], Context]:
     """Return what the placement rules take for granted, given the running containers.
 
-    Raises ConfigError: base_cfg cannot be read.
+    What was once known of our own container stays: a reading that lacks it is no reason to
+    place others differently. Ports that HAProxys tell are not in it.
     """
-    ports = settings.default_ports()
     last: tuple[Container | None, Context] | None = None
 
     def context(containers: Mapping[str, Container]) -> Context:
         nonlocal last
         own = own_container(containers, own_id)
-        if last is None or last[0] is not own:
+        if last is None or (own is not None and last[0] is not own):
             last = (own, given(own))
         return last[1]
 
@@ -62,8 +64,17 @@ def context_for(
             projects=projects or None,
             network=settings.network,
             shared_networks=frozenset(networks - _NOT_SHARED),
-            default_ports=ports,
+            default_ports=dict(settings.backend_ports),
             instance_labels=labels_of(settings.sources),
         )
 
     return context
+
+
+def file_ports_for(settings: Settings) -> Callable[[Process], dict[str, int]]:
+    """Return the ports of slots by the configuration of ``--base-cfg``, for a HAProxy.
+
+    Raises ConfigError: base_cfg cannot be read.
+    """
+    ports = settings.file_ports()
+    return lambda _: ports

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.core.instances import Instance
-from reconciler.core.model import Change, Process, Server, ServerRef, Unplaced
+from reconciler.core.model import (
+    Change,
+    Kept,
+    KeptFor,
+    Process,
+    Server,
+    ServerRef,
+    Unplaced,
+)
 from reconciler.core.plan import slot_number
 from reconciler.core.view import is_held
 from reconciler.errors import RuntimeSocketError
@@ -37,6 +45,12 @@ class WorkerStatus:
     process: Process | None = None
     tables: dict[str, dict[str, Server]] = field(default_factory=dict)
     unplaced: dict[str, tuple[Unplaced, ...]] = field(default_factory=dict)
+    kept: dict[ServerRef, Kept] = field(default_factory=dict)
+    """Who keeps a slot though nobody asks for it."""
+    free_ports: dict[str, frozenset[int]] = field(default_factory=dict)
+    """The ports of the free slots by backend: one where they agree."""
+    file_ports: dict[str, int] = field(default_factory=dict)
+    """The ports of the slots' lines in HAProxy's configuration, where that is known."""
     generation: int = 0
     connects: int = 0
     """How often a session was opened."""
@@ -46,6 +60,10 @@ class WorkerStatus:
     def all_unplaced(self) -> list[Unplaced]:
         """Everyone without a slot, over all backends."""
         return [one for some in self.unplaced.values() for one in some]
+
+    def count_kept(self, cause: KeptFor) -> int:
+        """Return how many keep their slot for this cause."""
+        return sum(one.cause is cause for one in self.kept.values())
 
     def holds(self) -> dict[ServerRef, Server]:
         """The slots that an operator took out of rotation, as of the last reading."""

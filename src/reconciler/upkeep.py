@@ -10,17 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Iterable,
+)
 from dataclasses import dataclass, field
 
 from reconciler.alarms import Alarms
 from reconciler.core.caution import sure_claims, sure_tables
 from reconciler.core.claims import ClaimTable
 from reconciler.core.desired import Claim, desired_from
+from reconciler.core.keeping import GONE
 from reconciler.core.model import (
+    ANY_PORT,
     Cause,
     Change,
+    Container,
     Endpoint,
+    KeptFor,
     Observed,
     Place,
     Plan,
@@ -30,7 +39,13 @@ from reconciler.core.model import (
     ServerRef,
     Unplaced,
 )
-from reconciler.core.plan import Rules, backends_with_slots, parts_of, plan
+from reconciler.core.plan import (
+    Rules,
+    agreed,
+    backends_with_slots,
+    parts_of,
+    plan,
+)
 from reconciler.core.touched import Touched
 from reconciler.mirror import Mirror
 from reconciler.ports import Proxy
@@ -106,9 +121,17 @@ class Upkeep:
         rules_for: Callable[[Process], Rules],
         reporter: Reporter,
         is_current: Callable[[], bool] = lambda: True,
+        file_ports: Callable[[Process], dict[str, int]] = lambda _: {},
+        learned: Callable[[], None] = lambda: None,
     ) -> None:
-        """``is_current`` tells whether Docker answers, so that absence means something."""
+        """``is_current`` tells whether Docker answers, so that absence means something.
+
+        ``file_ports`` are the templates' ports by HAProxy's configuration, where the table
+        does not tell them. ``learned`` is called when the ports of free slots are others.
+        """
         self._is_current = is_current
+        self._file_ports = file_ports
+        self._learned = learned
         self._heard: dict[str | None, set[Place]] = {}
         """Places that events were about since Docker answered last."""
         self._is_refill = False
@@ -127,6 +150,8 @@ class Upkeep:
         """Whether some claim that changed is on a place that has a slot."""
         self._prepared: set[ServerRef] = set()
         """Slots that were given the address of somebody who did not run yet."""
+        self._drained: set[ServerRef] = set()
+        """Slots that were taken out of rotation, and whose tenants kept them."""
         self._counted: set[str] = set()
         self._looked: list[Server] = []
         self.status = status
@@ -183,6 +208,7 @@ class Upkeep:
         scope = await self._fresh_scope()
         planned, generation = await self._read_and_planned(scope)
         self._note_unplaced(planned, scope)
+        self._note_kept(planned, scope)
         backends = self._planned_for(scope)
         self._settled -= backends
         parts = parts_of(planned, MOST_SLOTS)
@@ -221,6 +247,13 @@ class Upkeep:
             ):
                 scope.widen(backend)
         return scope
+
+    def _has_limited(self, backend: str) -> bool:
+        """Whether somebody is kept there by the limit: whoever comes or goes moves that."""
+        return any(
+            ref.backend == backend and one.cause is KeptFor.LIMIT
+            for ref, one in self.status.kept.items()
+        )
 
     async def _prove(self, refs: Collection[ServerRef], scope: Scope) -> None:
         """Read once more what was written a moment ago, and plan for what has changed."""
@@ -277,7 +310,11 @@ class Upkeep:
             counted |= uncounted
             read |= uncounted
             return True
-        if unread := _unread(planned, read):
+        if planned.wants_whole:
+            for backend in planned.wants_whole:
+                scope.widen(backend)
+            return True
+        if unread := self._unread(planned, read):
             read |= unread
             # Where all is as it was known, so is the plan.
             differing = await self._look(map(self._mirror.get, unread))
@@ -349,7 +386,8 @@ class Upkeep:
             if backend in scope.more_free:
                 scope.widen(backend)
                 continue
-            wanted = len(scope.touched.places(backend)) + MORE_FREE
+            places = scope.touched.places(backend)
+            wanted = sum(port != ANY_PORT for _, port in places) + MORE_FREE
             found = self._mirror.longest_free(backend, wanted)
             size = len(self.status.tables[backend])
             if len(found) < count or wanted * LOOKED_AT_OF > max(size, LOOKED_AT_LEAST):
@@ -367,16 +405,23 @@ class Upkeep:
         assert process is not None  # noqa: S101 - observed before
         claims = self._claims.of(None if scope.is_everything else scope.backends)
         claims += self._claims.at(scope.touched)
-        observed = Observed(process=process, backends=self._part(claims, scope))
+        observed = Observed(
+            process=process,
+            backends=self._part(claims, scope),
+            parts=frozenset(b for b in scope.touched.by_backend if b is not None),
+            template_ports=self._template_ports(),
+        )
         rules, generation = self._rules_for(process), self._claims.generation
         if self._is_current():
             self._heard.clear()
         else:
             claims, observed = self._sure(claims, observed)
         now, with_slots = asyncio.get_running_loop().time(), self._with_slots
+        residents = self._claims.residents
 
         def make() -> Plan:
-            return plan(desired_from(claims, with_slots), observed, rules, now=now)
+            desired = desired_from(claims, with_slots, residents=residents)
+            return plan(desired, observed, rules, now=now)
 
         if len(claims) + sum(map(len, observed.backends.values())) > LARGE:
             return await asyncio.to_thread(make), generation
@@ -466,14 +511,32 @@ class Upkeep:
                 self._reporter.reconnected(status, why)
             self._with_slots = backends_with_slots(status.tables, status.slot_prefix)
         status.process = observed.process
+        if backends is None:
+            self._learn_ports()
         return differing
+
+    def _learn_ports(self) -> None:
+        """Tell what ports the free slots have, where that has changed."""
+        found = {name: self._mirror.free_ports(name) for name in self._with_slots}
+        on_file = (
+            {} if (seen := self.status.process) is None else self._file_ports(seen)
+        )
+        if (found, on_file) != (self.status.free_ports, self.status.file_ports):
+            self.status.free_ports, self.status.file_ports = found, on_file
+            self._learned()
+
+    def _template_ports(self) -> dict[str, int]:
+        """Return the port that each backend's slots began with, as far as it is known."""
+        known = {name: self._mirror.free_ports(name) for name in self._with_slots}
+        return self.status.file_ports | agreed(known)
 
     def _in_words(self, outcome: Outcome) -> Outcome:
         """Say of changes what the planner cannot know: it knows this moment alone."""
         changes = tuple(map(self._with_tenant, outcome.changes))
-        if self._prepared:
-            changes = tuple(map(self._as_assigned, changes))
+        if self._prepared or self._drained:
+            changes = tuple(map(self._as_it_began, changes))
         self._prepared |= {one.ref for one in changes if one.is_preparing}
+        self._drained |= {one.ref for one in changes if one.kind == "drain"}
         return dataclasses.replace(outcome, changes=changes)
 
     def _with_tenant(self, change: Change) -> Change:
@@ -482,14 +545,24 @@ class Upkeep:
             return change
         backend = change.ref.backend
         tenant = self._claims.last_tenant(backend, change.address, change.port)
+        living = self._claims.containers.get(tenant.container_id) if tenant else None
+        if living is not None and change.reason == GONE:
+            change = change._replace(reason=_why_it_left(living, change.address))
         return change._replace(tenant=tenant)
 
-    def _as_assigned(self, change: Change) -> Change:
-        """Whoever comes into a slot that was prepared is assigned to it only now."""
+    def _as_it_began(self, change: Change) -> Change:
+        """Whoever comes into a slot that was prepared is assigned to it only now.
+
+        And whoever comes back into one that it kept is made ready again.
+        """
         if change.ref in self._prepared and not change.is_preparing:
             self._prepared.discard(change.ref)
             if change.kind == "finish":
                 return change._replace(kind="assign", reason="a new endpoint")
+        if change.ref in self._drained and change.kind not in {"drain", "shutdown"}:
+            self._drained.discard(change.ref)
+            if change.kind == "finish":
+                return change._replace(kind="ready")
         return change
 
     async def _forget_connections(self) -> None:
@@ -511,6 +584,26 @@ class Upkeep:
             backend
             for backend in backends & self._with_slots
             if not any(one.cause in _WAITS for one in unplaced.get(backend, ()))
+            and not self._has_limited(backend)
+        }
+
+    def _unread(
+        self, planned: Plan, read: Collection[str | ServerRef]
+    ) -> set[ServerRef]:
+        """Return the slots that may not be acted upon as they were read long ago.
+
+        ``read`` has what was read in this pass: backends, and single slots. Of a slot that was
+        prepared a moment ago it is known how it is.
+        """
+        return {
+            change.ref
+            for change in planned.changes
+            if (
+                change.kind in _TAKES_OUT
+                or (change.kind == "finish" and change.ref not in self._prepared)
+            )
+            and change.ref not in read
+            and change.ref.backend not in read
         }
 
     def _note_unplaced(self, planned: Plan, scope: Scope) -> None:
@@ -529,6 +622,7 @@ class Upkeep:
             concerned = {*scope.touched.by_backend[name]} | {
                 claim.outcome.tenant.container_id
                 for claim in self._claims.at(scope.touched)
+                if claim.backend == name
             }
             left = [
                 one
@@ -538,6 +632,32 @@ class Upkeep:
             if left:
                 by_backend[name or ""] = left + by_backend.get(name or "", [])
         self.status.unplaced |= {name: tuple(some) for name, some in by_backend.items()}
+
+    def _note_kept(self, planned: Plan, scope: Scope) -> None:
+        """Note who keeps a slot that nobody asks for. Of what was not planned for: as it was."""
+        kept = self.status.kept
+        if not (planned.kept or kept):
+            return
+        over = {
+            ref for ref in kept if scope.is_everything or ref.backend in scope.backends
+        }
+        over |= {
+            slot.ref
+            for backend in scope.touched.by_backend
+            if backend is not None
+            for slot in self._mirror.slots_at(backend, scope.touched.places(backend))
+        }
+        left = {ref: one for ref, one in kept.items() if ref not in over}
+        now = left | {one.ref: one for one in planned.kept}
+        self.status.kept = now
+        # Whoever lost its slot and runs on has something to tell again: why it has none.
+        self.dirty |= {
+            ref.backend
+            for ref, one in kept.items()
+            if ref not in now
+            and one.endpoint.tenant.container_id in self._claims.containers
+            and not (scope.is_everything or ref.backend in scope.backends)
+        }
 
     def _note_alarms(self, outcome: Outcome, scope: Scope, now: float) -> None:
         """Set what this worker wakes up for by itself."""
@@ -554,15 +674,9 @@ class Upkeep:
         self.alarms.wait_for(waiting, now)
 
 
-def _unread(planned: Plan, read: Collection[str | ServerRef]) -> set[ServerRef]:
-    """Return the slots that may not be acted upon as they were read long ago.
-
-    ``read`` has what was read in this pass: backends, and single slots.
-    """
-    return {
-        change.ref
-        for change in planned.changes
-        if change.kind in _TAKES_OUT
-        and change.ref not in read
-        and change.ref.backend not in read
-    }
+def _why_it_left(container: Container, address: str) -> str:
+    """Return why somebody is released who still runs."""
+    if container.is_paused:
+        return "it is paused"
+    has_it = any(address in {one.ipv4, one.ipv6} for one in container.networks)
+    return GONE if has_it else "it has that address no more"

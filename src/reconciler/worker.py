@@ -89,12 +89,14 @@ class Worker:
         unread: Callable[[], int] = lambda: 0,
         has_newcomers: Callable[[], bool] = lambda: False,
         is_current: Callable[[], bool] = lambda: True,
+        file_ports: Callable[[Process], dict[str, int]] = lambda _: {},
+        learned: Callable[[], None] = lambda: None,
     ) -> None:
         """``unread`` tells how many containers events were about that were not read yet.
 
         ``has_newcomers`` tells whether a HAProxy was just found that is not filled yet.
         ``is_current`` tells whether Docker answers. While it does not, nothing is done by
-        memory alone.
+        memory alone. ``file_ports`` and ``learned`` are Upkeep's.
         """
         self._unread = unread
         self._has_newcomers = has_newcomers
@@ -121,6 +123,8 @@ class Worker:
             rules_for=rules_for,
             reporter=reporter,
             is_current=is_current,
+            file_ports=file_ports,
+            learned=learned,
         )
 
     def wake(self, touched: Touched, *, at: float | None) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.model import (
     AdminState,
+    Agent,
     Desired,
     Endpoint,
     Observed,
@@ -27,6 +28,7 @@ live_addresses = st.sampled_from(LIVE)
 any_addresses = st.sampled_from(LIVE + PLACEHOLDERS)
 ports = st.sampled_from(PORTS)
 weights = st.sampled_from((0, 1, 7, 256))
+agents = st.sampled_from((Agent.NONE, Agent.NONE, Agent.NONE, *Agent))
 
 
 def tenant(number: int) -> Tenant:
@@ -53,6 +55,7 @@ def servers(draw: st.DrawFn, backend: str, name: str) -> Server:
         last_change=draw(st.none() | st.integers(0, 50).map(float)),
         connections=draw(st.none() | st.sampled_from((0, 0, 3))),
         out_since=None if admin is AdminState.READY else draw(dates),
+        agent=draw(agents),
     )
 
 

@@ -112,6 +112,9 @@ def test_a_held_slot_whose_endpoint_is_desired_is_in_no_plan(
     for endpoint in wishes(desired, observed):
         found = homes(observed, endpoint)
         if len(found) == 1 and is_held(found[0]):
+            is_stopped = endpoint.rotation is Rotation.STOP
+            if found[0].admin is AdminState.DRAIN and is_stopped:
+                continue  # nobody may come to it: it goes to maint, and stays theirs
             assert found[0].ref not in touched
 
 
@@ -168,7 +171,7 @@ def test_leaving_and_coming_back_needs_no_other_slot(
         before, later = homes(result, endpoint), homes(again, endpoint)
         if before:
             assert [one.ref for one in before] == [one.ref for one in later]
-            assert later[0].admin is AdminState.READY or is_held(before[0])
+            assert later[0].admin is AdminState.READY or not before[0].is_signed
 
 
 @given(some.observed(), some.observed())

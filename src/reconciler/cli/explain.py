@@ -174,6 +174,9 @@ def _slot_part(world: World, proxy: ProxyWorld, ref: ServerRef) -> SlotPart | No
     if server is None:
         return None
     endpoints = {one.key: one for one in proxy.desired.all_endpoints()}
+    kept = next((one for one in proxy.plan.kept if one.ref == ref), None)
+    if kept is not None:
+        endpoints[kept.endpoint.key] = kept.endpoint
     tenants = Tenants(world.claims.containers.values(), endpoints.values())
     return SlotPart(
         haproxy=proxy.name,
@@ -182,6 +185,7 @@ def _slot_part(world: World, proxy: ProxyWorld, ref: ServerRef) -> SlotPart | No
         endpoint=endpoints.get((ref.backend, server.address, server.port)),
         reading=proxy.readings.get(ref, Reading()),
         changes=[change for change in proxy.plan.changes if change.ref == ref],
+        kept=kept,
         is_docker_known=world.engine_error is None,
         age_seconds=age_of(server, world.now),
     )

@@ -13,6 +13,7 @@ import click
 from reconciler.cli.page import CommonOption, DaemonOption
 from reconciler.config import DEFAULT_HAPROXY, DEFAULT_LISTEN, Settings, read_toml
 from reconciler.core.instances import is_source, source_of
+from reconciler.core.keeping import MAX_RELEASE
 from reconciler.core.placement import MAX_DRAIN_SECONDS
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
@@ -114,6 +115,8 @@ KEYS: Mapping[str, str] = {
     "base-cfg": "base_cfg",
     "resync": "resync_seconds",
     "drain-timeout": "drain_seconds",
+    "max-release": "max_release",
+    "trust-healthcheck": "trusts_healthcheck",
     "listen": "listen",
     "allow-host": "allowed_hosts",
     "log-format": "log_format",
@@ -122,8 +125,11 @@ KEYS: Mapping[str, str] = {
 """Keys of the configuration file, and the settings they are."""
 
 _REPEATABLE = frozenset({"haproxy", "projects", "backend_ports", "allowed_hosts"})
-_NUMBERS = frozenset({"haproxy_timeout_seconds", "drain_seconds", "resync_seconds"})
-_TEXT = frozenset(KEYS.values()) - _REPEATABLE - _NUMBERS
+_NUMBERS = frozenset(
+    {"haproxy_timeout_seconds", "drain_seconds", "resync_seconds", "max_release"}
+)
+_SWITCHES = frozenset({"trusts_healthcheck"})
+_TEXT = frozenset(KEYS.values()) - _REPEATABLE - _NUMBERS - _SWITCHES
 
 
 def _read_config(
@@ -157,10 +163,15 @@ def _from_file(path: Path, option: str, value: object) -> object:
         if isinstance(value, str):
             return value
         accepted = "a string"
+    elif option in _SWITCHES:
+        if isinstance(value, bool):
+            return value
+        accepted = "true or false"
     else:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return value
-        accepted = "a number of seconds"
+        is_share = option == "max_release"
+        accepted = f"a number of {'percent' if is_share else 'seconds'}"
     raise ConfigError(
         f"config file {quoted(path)}: {key} is {quoted(value)}: it must be {accepted}"
     )
@@ -285,6 +296,25 @@ _OPTIONS = (
         metavar="SECONDS",
         help="How long the slot of a container that is out of rotation is kept for its "
         "open sessions while another waits for a slot. Label haproxy.drain comes first.",
+    ),
+    _common(
+        "--max-release",
+        type=click.FloatRange(min=0, max=100),
+        default=100 * MAX_RELEASE,
+        show_default=True,
+        envvar="RECONCILER_MAX_RELEASE",
+        metavar="PERCENT",
+        help="How much of a backend's ready slots may be released whose containers run on, "
+        "where only a change on the reconciler's own side explains it: other options, its own "
+        "networks, a reading. The rest keep theirs; 100 sets no limit.",
+    ),
+    _common(
+        "--trust-healthcheck",
+        "trusts_healthcheck",
+        is_flag=True,
+        envvar="RECONCILER_TRUST_HEALTHCHECK",
+        help="Let a container that Docker calls healthy in at once, before HAProxy's own check "
+        "has passed.",
     ),
     _common(
         "--verbose",

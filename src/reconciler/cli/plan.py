@@ -22,6 +22,7 @@ from reconciler.core.explain import explained
 from reconciler.core.model import (
     Action,
     Change,
+    Kept,
     Server,
     ServerRef,
     SetWeight,
@@ -60,7 +61,8 @@ def plan(settings: Settings, with_commands: bool, as_json: bool) -> None:  # noq
 
     Each line is one change of the map: + gives a slot to a container, - takes it away,
     ~ keeps the container where it is and changes something else, ! is a container that
-    gets no slot. The reason stands behind it.
+    gets no slot, = one that keeps its slot though nothing asks for it there (--max-release,
+    or its network or port became unclear). The reason stands behind it.
 
     The commands are those that would be sent for that slot, in order. A pass sends them in
     phases over all slots: first everything out, then the addresses, then everything in.
@@ -84,6 +86,29 @@ def _plan_json(world: World) -> dict[str, object]:
             for change in _changes(world, p)
         ],
         "unplaced": [unplaced_row(haproxy, one) for haproxy, one in world.unplaced()],
+        "kept": [
+            kept_json(proxy.name, one)
+            for proxy in world.proxies
+            for one in proxy.plan.kept
+        ],
+    }
+
+
+def kept_json(haproxy: str, one: Kept) -> dict[str, object]:
+    """Return who keeps a slot that nothing asks for, as in the contract."""
+    endpoint, tenant = one.endpoint, one.endpoint.tenant
+    return {
+        "haproxy": haproxy,
+        "backend": one.ref.backend,
+        "slot": one.ref.server,
+        "address": endpoint.address,
+        "port": endpoint.port,
+        "container_id": tenant.container_id,
+        "container": tenant.container,
+        "service": tenant.service,
+        "project": tenant.project,
+        "cause": one.cause.value,
+        "reason": one.reason,
     }
 
 
@@ -168,18 +193,22 @@ def print_plan(out: Console, world: World, *, with_commands: bool = False) -> No
     has_several = len(world.proxies) > 1
     unplaced = world.unplaced()
     total: Counter[str] = Counter()
+    kept = sum(len(proxy.plan.kept) for proxy in world.proxies)
     for proxy in world.proxies:
         changes = list(_changes(world, proxy))
         total.update(change.kind for change in changes)
         mine = [one for haproxy, one in unplaced if haproxy == proxy.name]
         lines = [*_diff(proxy, changes, with_commands=with_commands)]
         lines += map(unplaced_line, mine)
+        lines += map(kept_line, proxy.plan.kept)
         if has_several and (lines or proxy.error is None):
             out.print(Text(proxy.name, style="bold"))
             lines = lines or [Line("", Text("nothing to do"), "")]
         print_lines(out, lines, indent=2 if has_several else 0)
     if not world.errors or total or unplaced:
-        out.print(Text(_summary(total, len(unplaced))))
+        out.print(
+            Text(_summary(total, len(unplaced)) + (f"; {kept} kept" if kept else ""))
+        )
 
 
 def _diff(
@@ -215,6 +244,18 @@ def unplaced_line(one: Unplaced) -> Line:
     text = Text(f"! {one.backend or '?'}", style=SIGN_STYLES["!"])
     return Line(
         "!", text + Text(f" ← {who}{where}", style=""), f"not placed: {one.reason}"
+    )
+
+
+def kept_line(one: Kept) -> Line:
+    """Return the line of a container that keeps a slot that nothing asks for."""
+    endpoint = one.endpoint
+    who = (
+        f"{endpoint.tenant.container} {endpoint_text(endpoint.address, endpoint.port)}"
+    )
+    text = Text(f"= {one.ref}", style=SIGN_STYLES["!"])
+    return Line(
+        "=", text + Text(f" ← {printable(who)}", style=""), f"kept: {one.reason}"
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from reconciler.core.desired import Claim
-from reconciler.core.model import Endpoint, Place, Server, is_placeholder
+from reconciler.core.model import ANY_PORT, Endpoint, Place, Server, is_placeholder
 
 
 Tables = Mapping[str, Mapping[str, Server]]
@@ -36,7 +36,7 @@ def sure_tables(
             for name, server in servers.items()
             if is_placeholder(server.address)
             or (backend, server.address, server.port) in claimed
-            or (server.address, server.port) in heard.get(backend, ())
+            or _was_heard((server.address, server.port), heard.get(backend, ()))
         }
         for backend, servers in tables.items()
     }
@@ -59,5 +59,9 @@ def sure_claims(
         if not isinstance(one := claim.outcome, Endpoint)
         or not one.rotation.may_come
         or one.key in taken
-        or (one.address, one.port) in heard.get(one.backend, ())
+        or _was_heard((one.address, one.port), heard.get(one.backend, ()))
     ]
+
+
+def _was_heard(place: Place, heard: Collection[Place]) -> bool:
+    return place in heard or (place[0], ANY_PORT) in heard

@@ -13,11 +13,14 @@ from collections.abc import Container as Membership, Iterable
 from dataclasses import dataclass
 
 from reconciler.core.model import (
+    NOBODY,
     Cause,
     Container,
     Desired,
     Endpoint,
     Health,
+    Place,
+    Residents,
     Rotation,
     Tenant,
     Unplaced,
@@ -210,6 +213,31 @@ def _claim(
     return Claim(backend=backend, is_explicit=is_explicit, outcome=endpoint)
 
 
+def endpoint_at(container: Container, place: Place, backend: str) -> Endpoint | None:
+    """Return what a container is at a place that it has a slot with, wherever it should be.
+
+    None where its own state keeps it from being there at all. A label that cannot be read
+    counts as none.
+    """
+    rotation = rotation_of(container)
+    if isinstance(rotation, Refused):
+        return None
+    weight, drain = weight_of(container, backend), drain_of(container)
+    shutdown = shuts_down(container)
+    return Endpoint(
+        backend=backend,
+        address=place[0],
+        port=place[1],
+        tenant=tenant_of(container),
+        weight=weight.value if isinstance(weight, Found) else None,
+        rotation=rotation.value,
+        is_healthy=container.health is Health.HEALTHY,
+        since=container.created,
+        drain_seconds=drain.value if isinstance(drain, Found) else None,
+        drain_shutdown=isinstance(shutdown, Found) and shutdown.value,
+    )
+
+
 def _refusal(
     container: Container, backend: str | None, refused: Refused, *, is_explicit: bool
 ) -> Claim:
@@ -237,13 +265,18 @@ def _located(
 
 
 def desired_from(
-    claims: Iterable[Claim], backends: Membership[str], *, generation: int = 0
+    claims: Iterable[Claim],
+    backends: Membership[str],
+    *,
+    generation: int = 0,
+    residents: Residents = NOBODY,
 ) -> Desired:
     """Return what a HAProxy with these backends should look like.
 
     ``backends`` are the names that HAProxy reported and that have slots: a claim's backend
     is only ever looked up there. Two containers with one address and port in one backend
-    (host networking) get one slot; the older keeps it.
+    (host networking) get one slot; the older keeps it. ``residents`` tells who lives in
+    slots that no claim is for.
     """
     endpoints: defaultdict[str, dict[tuple[str, int], Endpoint]] = defaultdict(dict)
     unplaced: list[Unplaced] = []
@@ -268,6 +301,7 @@ def desired_from(
         endpoints={name: tuple(found.values()) for name, found in endpoints.items()},
         unplaced=tuple(unplaced),
         generation=generation,
+        residents=residents,
     )
 
 

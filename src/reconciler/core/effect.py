@@ -13,9 +13,11 @@ from typing import Any, assert_never
 from reconciler.core.model import (
     Action,
     AdminState,
+    Agent,
     ConfirmAddress,
     Server,
     SetAddress,
+    SetAgent,
     SetHealthDown,
     SetState,
     SetWeight,
@@ -50,6 +52,8 @@ def server_after_all(
                     changes["port"] = port
             case SetHealthDown():
                 changes["is_up"] = False
+            case SetAgent(_, is_enabled):
+                changes["agent"] = Agent.ACTIVE if is_enabled else Agent.SILENCED
             case ShutdownSessions():
                 changes["connections"] = 0
             case ConfirmAddress():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.core.homes import ProxyPart, slot_step, slots_in
+from reconciler.core.homes import ProxyPart, kept_steps, slot_step, slots_in
 from reconciler.core.model import Cause, Container, Rotation
 from reconciler.core.placement import (
     BACKEND,
@@ -40,7 +40,25 @@ from reconciler.core.tried import (
 def explained(
     container: Container, context: Context, proxies: Iterable[ProxyPart]
 ) -> list[Step]:
-    """Return every rule that decides on a container, with its evidence."""
+    """Return every rule that decides on a container, with its evidence.
+
+    Where it has a slot the slot is named, also where a rule fails and it only keeps it.
+    """
+    parts = list(proxies)
+    steps = _rules(container, context, parts)
+    if all(step.passes for step in steps):
+        named = backends_of(container, context)
+        names = named.value if isinstance(named, Found) else []
+        for proxy in parts:
+            steps += [slot_step(container, name, proxy, parts) for name in names]
+    else:
+        steps += [step for proxy in parts for step in kept_steps(container, proxy)]
+    return steps
+
+
+def _rules(
+    container: Container, context: Context, parts: Sequence[ProxyPart]
+) -> list[Step]:
     steps = list(_own_steps(container))
     backends = backends_of(container, context)
     tried = backend_tries(container, context)
@@ -49,7 +67,6 @@ def explained(
     listed = ", ".join(backends.value)
     evidence = f"{listed} ({backends.how})"
     steps.append(Step(rule="backend", passes=True, evidence=evidence, tried=tried))
-    parts = list(proxies)
     if parts and not any(
         slots_in(name, one) for name in backends.value for one in parts
     ):
@@ -57,17 +74,13 @@ def explained(
     steps += _place_steps(container, backends.value, context)
     steps += _drain_steps(container)
     steps.append(_step("rotation", rotation_of(container), rotation_tries(container)))
-    if all(step.passes for step in steps):
-        for proxy in parts:
-            steps += [
-                slot_step(container, name, proxy, parts) for name in backends.value
-            ]
     return steps
 
 
 def is_placed(steps: Sequence[Step]) -> bool:
     """Whether a container has a slot wherever it should have one."""
-    return all(step.passes for step in steps) and any(step.slot for step in steps)
+    in_each = [step for step in steps if step.haproxy is not None]
+    return any(step.slot for step in steps) and all(step.passes for step in in_each)
 
 
 def verdict(steps: Sequence[Step]) -> str:
@@ -80,7 +93,8 @@ def verdict(steps: Sequence[Step]) -> str:
         where = f" in {first.haproxy}" if first.haproxy and placed else ""
         mend = f" → {first.mend}" if first.mend else ""
         more = f" (and {len(failing) - 1} more below)" if len(failing) > 1 else ""
-        told.append(f"not placed{where}: {first.why}{mend}{more}")
+        keeps = "a newcomer would not be placed" if placed and not where else ""
+        told.append(f"{keeps or f'not placed{where}'}: {first.why}{mend}{more}")
     return (
         "; ".join(told) or "not known: no haproxy could be read, the rules below pass"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reconciler.core.model import (
@@ -57,12 +57,41 @@ def slot_step(
         if (endpoint.tenant.container_id, endpoint.backend) == (container.id, backend)
     ]
     tried = _slot_tries(backend, slots, mine)
+    for step in kept_steps(container, proxy, backend, tried):
+        return step
     for one in proxy.plan.unplaced:
         if (one.tenant.container_id, one.backend) == (container.id, backend):
             return failed(rule, one.why, one.mend, tried, proxy.name)
     if mine:
         return _home_step(rule, mine[0], slots, tried, proxy)
     return failed(rule, "it is not desired there", "", tried, proxy.name)
+
+
+def kept_steps(
+    container: Container,
+    proxy: ProxyPart,
+    backend: str | None = None,
+    tried: tuple[Tried, ...] = (),
+) -> Iterator[Step]:
+    """Yield the step of each slot that a container keeps though nobody asks for it.
+
+    ``backend`` is the one that counts, None for all.
+    """
+    for kept in proxy.plan.kept:
+        is_mine = kept.endpoint.tenant.container_id == container.id
+        if not is_mine or backend not in {None, kept.ref.backend}:
+            continue
+        home = proxy.observed.backends[kept.ref.backend][kept.ref.server]
+        said = f"{_home_text(home, kept.endpoint)}: it keeps its slot, though"
+        yield Step(
+            rule=f"slot in {proxy.name}",
+            passes=True,
+            evidence=f"{said} {kept.reason}",
+            tried=tried,
+            mend=kept.mend,
+            haproxy=proxy.name,
+            slot=str(kept.ref),
+        )
 
 
 def _slot_tries(

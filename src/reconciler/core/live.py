@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from reconciler.core.model import AdminState, Server, Tenant
-from reconciler.core.view import Reading, is_held, state_of
+from reconciler.core.model import Server, Tenant
+from reconciler.core.view import Reading, is_held, left_at, state_of
 
 
 Fields = Mapping[str, Any]
@@ -79,7 +79,7 @@ def slot_fields(
     """
     is_free = server.is_free
     known = tenant if not is_free else None
-    since = server.out_since if server.admin is AdminState.DRAIN else server.last_change
+    since = left_at(server)
     fields = {
         "state": state_of(server, reading),
         "address": None if is_free else server.address,

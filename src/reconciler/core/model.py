@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from reconciler.core.membership import Identity, identity_of, is_task
 
@@ -21,6 +21,19 @@ from reconciler.core.membership import Identity, identity_of, is_task
 RELEASED_ADDRESS = "127.255.255.254"
 """What releasing a slot writes. Loopback, so a mistake can reach nobody; and not 0.0.0.0,
 which HAProxy takes for the address the client dialled, that is: for itself."""
+
+LET_GO_ADDRESS = "127.255.255.253"
+"""What is written instead where the tenant still ran and was not given another slot: so that
+``--max-release`` counts it, whoever looks next (docs/decisions/0035)."""
+
+MOVED_ADDRESS = "127.255.255.252"
+"""The same where the tenant still ran, and was given another slot of the backend."""
+
+RELEASED_ADDRESSES = frozenset({RELEASED_ADDRESS, LET_GO_ADDRESS, MOVED_ADDRESS})
+
+UNKNOWN_PORT = 0
+"""The port that goes with them where the template's is not known. HAProxy takes it for *none*,
+and nobody can mistake a former tenant's port for the template's."""
 
 MAX_WEIGHT = 256
 """The heaviest weight HAProxy knows (configuration manual 5.2, ``weight``)."""
@@ -41,6 +54,17 @@ class AdminState(enum.Enum):
     MAINT = "maint"
 
 
+class Agent(enum.Enum):
+    """The auxiliary agent check of a server (configuration manual 5.2, ``agent-check``)."""
+
+    NONE = "none"
+    """Its line has none."""
+    ACTIVE = "active"
+    """It is asked, and what it answers sets the weight and the admin state."""
+    SILENCED = "silenced"
+    """It is not asked at the moment (management manual, ``disable agent``)."""
+
+
 class ServerRef(NamedTuple):
     """The name of a server: ``backend/server``. Sorts by backend, then by name."""
 
@@ -53,6 +77,9 @@ class ServerRef(NamedTuple):
 
 Place = tuple[str, int]
 """Address and port: what makes a slot somebody's in its backend."""
+
+ANY_PORT = 0
+"""In a place that is looked for: whatever the port."""
 
 
 def is_placeholder(address: str) -> bool:
@@ -99,11 +126,23 @@ class Server:
     out_since: float | None = None
     """When it left rotation, on the same clock, as far as *we* know: HAProxy dates a maint,
     but since 2.8 no drain. None: in rotation, or not known."""
+    agent: Agent = Agent.NONE
 
     @property
     def is_free(self) -> bool:
         """Whether nobody lives here: in maint at a placeholder address."""
         return self.admin is AdminState.MAINT and is_placeholder(self.address)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it bears our own sign: if it is out of rotation, we took it out.
+
+        The sign is weight 0 (docs/decisions/0005). An agent may set any weight at any time, so
+        with one the sign is that it is silenced (docs/decisions/0038).
+        """
+        if self.agent is Agent.NONE:
+            return self.weight == 0
+        return self.agent is Agent.SILENCED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +188,10 @@ class Observed:
 
     process: Process
     backends: Mapping[str, Mapping[str, Server]]
+    parts: frozenset[str] = frozenset()
+    """Backends of which only some servers are here."""
+    template_ports: Mapping[str, int] = field(default_factory=dict)
+    """The port that the slots of a backend began with, where it is known."""
 
     def servers(self) -> list[Server]:
         """Return every server, in HAProxy's order."""
@@ -359,12 +402,48 @@ def with_mend(why: str, mend: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resident:
+    """Who lives in a slot that no endpoint asks for: a container that runs, and why not.
+
+    A container that has ended is nobody: its end explains why its slot is released. But one
+    may run on, at the address that its slot has, and not be asked for any more, or not there.
+    """
+
+    endpoint: Endpoint
+    """What it is there: the slot's own place, the container's rotation and weight."""
+    is_unclear: bool
+    """Where it should live has become unclear; the container itself is as it was."""
+    has_moved: bool
+    """It is asked for in this backend, at another place."""
+    why: str
+    mend: str
+
+
+class Residents(Protocol):
+    """Tells who lives in slots that no endpoint asks for."""
+
+    def at(self, backend: str, address: str, port: int) -> Resident | None:
+        """Return who lives at a place and belongs into a backend, None where nobody does."""
+
+
+class Nobody:
+    """Nobody lives where no endpoint asks for it."""
+
+    def at(self, backend: str, address: str, port: int) -> Resident | None:
+        """Return None."""
+
+
+NOBODY = Nobody()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """What one HAProxy should look like: endpoints by backend, and who stays out and why."""
 
     endpoints: Mapping[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     unplaced: tuple[Unplaced, ...] = ()
     generation: int = 0
+    residents: Residents = field(default=NOBODY, compare=False, repr=False)
 
     def all_endpoints(self) -> tuple[Endpoint, ...]:
         """Return the endpoints of all backends."""
@@ -419,6 +498,14 @@ class SetHealthDown:
 
 
 @dataclass(frozen=True, slots=True)
+class SetAgent:
+    """Have a server's agent asked, or not (management manual, ``enable agent``)."""
+
+    ref: ServerRef
+    is_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownSessions:
     """Close every session a server has (management manual, ``shutdown sessions server``)."""
 
@@ -431,6 +518,7 @@ Action = (
     | SetAddress
     | ConfirmAddress
     | SetHealthDown
+    | SetAgent
     | ShutdownSessions
 )
 
@@ -453,6 +541,31 @@ class Change(NamedTuple):
         return self.kind == "prepare"
 
 
+class KeptFor(enum.Enum):
+    """Why a tenant keeps its slot though nobody asks for it: fit for a metric label."""
+
+    UNCLEAR = "unclear"
+    """Where it should live has become unclear."""
+    LIMIT = "limit"
+    """More would be released at once than ``--max-release`` lets go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A tenant that keeps its slot though no endpoint asks for it."""
+
+    ref: ServerRef
+    endpoint: Endpoint
+    cause: KeptFor
+    why: str
+    mend: str
+
+    @property
+    def reason(self) -> str:
+        """The whole sentence."""
+        return with_mend(self.why, self.mend)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to do, in phases. All of a phase is answered before the next one is sent.
@@ -463,8 +576,12 @@ class Plan:
     phases: tuple[tuple[Action, ...], ...] = ()
     changes: tuple[Change, ...] = ()
     unplaced: tuple[Unplaced, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    """Who keeps a slot though nobody asks for it."""
     wants_connections: frozenset[str] = frozenset()
     """Backends where more could be done if the connections in use were known."""
+    wants_whole: frozenset[str] = frozenset()
+    """Backends of which all servers have to be known before some of them are released."""
     due: Mapping[str, float] = field(default_factory=dict)
     """When (on the observer's clock) the time alone changes the plan of a backend."""
 

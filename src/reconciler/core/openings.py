@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.core.model import (
-    RELEASED_ADDRESS,
+    RELEASED_ADDRESSES,
     AdminState,
     Endpoint,
     Rotation,
@@ -71,7 +71,7 @@ def never_had_a_tenant(slot: Server) -> bool:
 
     A slot that had a tenant was released, and has the address that is written then.
     """
-    return is_placeholder(slot.address) and slot.address != RELEASED_ADDRESS
+    return is_placeholder(slot.address) and slot.address not in RELEASED_ADDRESSES
 
 
 def out_since(slot: Server) -> float | None:
@@ -124,8 +124,8 @@ def openings(
         # Where connections get mixed up it has to be free, and seen idle, first.
         found.add(slot, Opening.BUSY if terms.needs_idle else terms.opening(slot))
     for slot, endpoint in sorted(leaving, key=_rank):
-        if slot.admin is not AdminState.READY and slot.weight > 0:
-            continue  # an operator's hold
+        if slot.admin is not AdminState.READY and not slot.is_signed:
+            continue  # an operator's hold, or the agent's
         if endpoint.rotation is Rotation.START:
             # It was free, or is as good as free: nobody has had a session there since.
             found.add(slot, terms.opening(slot))

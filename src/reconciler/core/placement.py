@@ -70,9 +70,39 @@ class Context:
     shared_networks: frozenset[str] = frozenset()
     """The networks of the reconciler's own container, empty when it runs in none."""
     default_ports: Mapping[str, int] = field(default_factory=dict)
-    """The port of a backend's endpoints where neither label nor image tells one."""
+    """The port of a backend's endpoints where neither label nor image tells one: as the
+    operator gave it (``--backend-port``), which comes before the next two."""
+    free_ports: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """The ports that a backend's free slots have in the HAProxys that were read: where they
+    agree it is the template's."""
+    file_ports: Mapping[str, int] = field(default_factory=dict)
+    """The port on a backend's ``server-template`` line, as ``--base-cfg`` has it."""
     instance_labels: frozenset[str] = frozenset()
     """Labels by which HAProxies are found: they ask for no place in a backend."""
+
+
+class Ports(NamedTuple):
+    """What HAProxys tell of the ports of backends."""
+
+    free: Mapping[str, frozenset[int]]
+    """Those of the free slots."""
+    on_file: Mapping[str, int]
+    """Those on the slots' lines in the configuration."""
+
+
+def joined_ports(
+    seen: Iterable[tuple[Mapping[str, frozenset[int]], Mapping[str, int]]],
+) -> Ports:
+    """Join what several HAProxys tell: of two ports for one backend neither is its default."""
+    free: dict[str, frozenset[int]] = {}
+    on_file: dict[str, frozenset[int]] = {}
+    for its_free, its_file in seen:
+        for backend, ports in its_free.items():
+            free[backend] = free.get(backend, frozenset()) | ports
+        for backend, port in its_file.items():
+            on_file[backend] = on_file.get(backend, frozenset()) | {port}
+    one_each = {name: min(found) for name, found in on_file.items() if len(found) == 1}
+    return Ports(free, one_each)
 
 
 class Found(NamedTuple, Generic[T]):
@@ -282,6 +312,22 @@ def port_of(
     Label ``haproxy.backends.NAME.port`` or ``haproxy.port``; else the one TCP port the
     image exposes; else the backend's default port.
     """
+    found = port_of_container(container, backend)
+    return found or default_port_of(container, backend, context)
+
+
+def has_own_port(container: Container) -> bool:
+    """Whether a container's port is the same whatever the backends' default ports are."""
+    return PORT in container.labels or len(container.tcp_ports) == 1
+
+
+def port_of_container(
+    container: Container, backend: str
+) -> Found[int] | Refused | None:
+    """Return the port that a container tells itself, None where it tells none.
+
+    Labels and exposed ports are what they are for as long as it lives.
+    """
     for label in (f"{BACKENDS}{backend}.port", PORT):
         text = container.labels.get(label)
         if text is not None:
@@ -291,14 +337,34 @@ def port_of(
             return Found(number, f"label {label}")
     if len(container.tcp_ports) == 1:
         return Found(container.tcp_ports[0], "the only TCP port it exposes")
+    return None
+
+
+def default_port_of(
+    container: Container, backend: str, context: Context
+) -> Found[int] | Refused:
+    """Return the port of a backend's endpoints where neither label nor image tells one.
+
+    ``--backend-port``; else what the backend's free slots agree on, which is the port on
+    their line; else that of ``--base-cfg``.
+    """
     if backend in context.default_ports:
-        return Found(
-            context.default_ports[backend], f"backend {backend}'s default port"
-        )
+        how = f"backend {backend}'s default port by --backend-port"
+        return Found(context.default_ports[backend], how)
+    free = context.free_ports.get(backend, frozenset())
+    if len(free) == 1:
+        return Found(min(free), f"the port of backend {backend}'s free slots")
+    if backend in context.file_ports:
+        how = f"backend {backend}'s default port by --base-cfg"
+        return Found(context.file_ports[backend], how)
     exposed = ", ".join(map(str, container.tcp_ports)) or "none"
+    why = f"its port is not clear (exposed TCP ports: {exposed})"
+    if free:
+        several = ", ".join(map(str, sorted(free)))
+        why = f"{why}, and the free slots of backend {backend} disagree ({several})"
     return Refused(
         Cause.NO_PORT,
-        f"its port is not clear (exposed TCP ports: {exposed})",
+        why,
         f"give label {PORT}, or the backend's default by --backend-port {backend}=PORT or "
         "--base-cfg",
     )

@@ -8,15 +8,19 @@ nothing is made ready before HAProxy has reported the new address back.
 *Every prefix is safe.* Stop after any action, plan again, and the rest comes out. Weight 0
 is what makes that possible with no state of our own: whatever *we* take out of rotation has
 weight 0, what an operator took out keeps its weight. So the weight goes to 0 before anything
-else happens to a slot, and is the last thing to come back.
-*Nobody is evicted.* Too few slots leaves the youngest endpoints unplaced; no more.
+else happens to a slot, and is the last thing to come back. Where a server has an agent, which
+owns the weight, that sign is the silence of the agent.
+*Nobody is evicted.* Too few slots leaves the youngest endpoints unplaced; no more. And whose
+container runs on is released only as far as ``core.keeping`` says.
+*Out means out.* Who stops or is unhealthy goes to maint and not to drain, in which HAProxy goes
+on sending it the clients that stick to it (docs/decisions/0036).
 *Whoever is about to start takes nothing from anybody.* It gets a free slot that is left over,
 and gives it back to one that runs.
 
 Phases, each answered before the next is sent::
 
-    out       weight 0, then maint (releases, take-overs) or drain (stopping, unhealthy);
-              sessions that outlived their drain time
+    out       weight 0, then maint (releases, take-overs, stopping, unhealthy); sessions that
+              outlived their drain time
     address   new tenants first, placeholders of released slots after them; then read back
               every address that was set
     in        ready, (health down,) weight
@@ -32,21 +36,33 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+from reconciler.core.keeping import (
+    GONE,
+    MAX_RELEASE,
+    Parting,
+    Tenancy,
+    keeper_rank,
+    settle,
+)
 from reconciler.core.model import (
-    RELEASED_ADDRESS,
+    UNKNOWN_PORT,
     Action,
     AdminState,
+    Agent,
     Cause,
     Change,
     ConfirmAddress,
     Desired,
     Endpoint,
+    Kept,
     Observed,
     Plan,
+    Residents,
     Rotation,
     Server,
     ServerRef,
     SetAddress,
+    SetAgent,
     SetHealthDown,
     SetState,
     SetWeight,
@@ -72,6 +88,12 @@ class Rules:
     reused for the old container (docs/decisions/0009): only an idle slot is given away."""
     drain_seconds: float = DRAIN_SECONDS
     """How long a slot whose tenant is out is kept for the tenant's sessions."""
+    trusts_healthcheck: bool = False
+    """Docker's HEALTHCHECK is enough to let a newcomer in: HAProxy's own check need not pass
+    first (docs/decisions/0037)."""
+    max_release: float = MAX_RELEASE
+    """What part of a backend's ready slots may be released, 0 to 1, where their containers
+    run on and only a change on our own side explains it (docs/decisions/0035)."""
 
 
 _UNHEALTHY = (
@@ -112,6 +134,27 @@ def backends_with_slots(
     )
 
 
+def free_ports(
+    tables: Mapping[str, Mapping[str, Server]], prefix: str
+) -> dict[str, frozenset[int]]:
+    """Return the ports that the free slots of each backend have, without *none*.
+
+    A free slot has the port of its template: it never had a tenant, or got it back.
+    """
+    found: dict[str, frozenset[int]] = {}
+    for backend, servers in tables.items():
+        slots = slots_of(servers.values(), prefix)
+        ports = frozenset(slot.port for slot in slots if slot.is_free)
+        if slots:
+            found[backend] = ports - {UNKNOWN_PORT}
+    return found
+
+
+def agreed(ports: Mapping[str, frozenset[int]]) -> dict[str, int]:
+    """Return the ports on which all agree."""
+    return {name: min(found) for name, found in ports.items() if len(found) == 1}
+
+
 def plan(
     desired: Desired, observed: Observed, rules: Rules, *, now: float | None = None
 ) -> Plan:
@@ -124,9 +167,11 @@ def plan(
     terms = Terms(
         drain_seconds=rules.drain_seconds, needs_idle=rules.reuse_needs_idle, now=now
     )
-    draft = _Draft(terms=terms)
+    draft = _Draft(rules=rules, terms=terms, residents=desired.residents)
     for backend, servers in sorted(observed.backends.items()):
         slots = slots_of(servers.values(), rules.slot_prefix)
+        draft.template_port = observed.template_ports.get(backend, UNKNOWN_PORT)
+        draft.is_part = backend in observed.parts
         _plan_backend(draft, backend, slots, desired.endpoints.get(backend, ()))
     return draft.finished(desired.unplaced)
 
@@ -164,7 +209,13 @@ def parts_of(whole: Plan, most: int) -> list[Plan]:
 class _Draft:
     """The plan while it is being written."""
 
+    rules: Rules
     terms: Terms
+    residents: Residents
+    template_port: int = UNKNOWN_PORT
+    """That of the backend which is planned for."""
+    is_part: bool = False
+    """Whether only some servers of that backend are known here."""
     released: list[Action] = field(default_factory=list)
     drained: list[Action] = field(default_factory=list)
     placed: list[Action] = field(default_factory=list)
@@ -173,10 +224,13 @@ class _Draft:
     admitted: list[Action] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     unplaced: list[Unplaced] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    wants_whole: set[str] = field(default_factory=set)
     wants_connections: set[str] = field(default_factory=set)
     due: dict[str, float] = field(default_factory=dict)
 
     def finished(self, also_unplaced: Sequence[Unplaced]) -> Plan:
+        """Return it as it is now."""
         phases = (
             (*self.released, *self.drained),
             (*self.placed, *self.vacated, *self.confirmed),
@@ -185,10 +239,19 @@ class _Draft:
         return Plan(
             phases=phases if any(phases) else (),
             changes=tuple(self.changes),
-            unplaced=(*also_unplaced, *self.unplaced),
+            unplaced=(*self._of_others(also_unplaced), *self.unplaced),
+            kept=tuple(self.kept),
+            wants_whole=frozenset(self.wants_whole),
             wants_connections=frozenset(self.wants_connections),
             due=self.due,
         )
+
+    def _of_others(self, unplaced: Sequence[Unplaced]) -> Sequence[Unplaced]:
+        """Leave out who keeps a slot: it misses none."""
+        if not self.kept:
+            return unplaced
+        kept = {(k.ref.backend, k.endpoint.tenant.container_id) for k in self.kept}
+        return [u for u in unplaced if (u.backend, u.tenant.container_id) not in kept]
 
     def note(
         self, kind: str, slot: Server, endpoint: Endpoint | None, reason: str
@@ -209,10 +272,12 @@ def _plan_backend(
     if draft.terms.needs_idle:
         # A slot would have to be seen idle first, at the cost of a reading.
         endpoints = [e for e in endpoints if e.rotation is not Rotation.START]
-    kept, strays, waiting = _matched(slots, endpoints)
+    tenancy = _matched(slots, endpoints)
+    free = [slot for slot in slots if slot.is_free]
+    _settle(draft, backend, tenancy, free)
+    kept, strays, waiting = tenancy.kept, tenancy.strays, tenancy.waiting
     newcomers = [e for e in waiting if e.rotation is Rotation.READY]
     leaving = [pair for pair in kept if pair[1].rotation is not Rotation.READY]
-    free = [slot for slot in slots if slot.is_free]
     found = openings(free, strays, leaving, draft.terms)
     taken = {slot.ref for slot in found.slots[: len(newcomers)]}
     for slot, endpoint in kept:
@@ -220,7 +285,8 @@ def _plan_backend(
             _keep(draft, slot, endpoint)
     displaced = {slot.ref: endpoint for slot, endpoint in leaving if slot.ref in taken}
     for slot, endpoint in zip(found.slots, newcomers, strict=False):
-        _assign(draft, slot, endpoint, displaced.get(slot.ref))
+        why = tenancy.partings.get(slot.ref, Parting()).why
+        _assign(draft, slot, endpoint, displaced.get(slot.ref), why)
     left = [slot for slot in strays if slot.ref not in taken]
     homeless = []
     for endpoint in displaced.values():
@@ -228,7 +294,7 @@ def _plan_backend(
         place = (endpoint.address, endpoint.port)
         homes = [slot for slot in left if (slot.address, slot.port) == place]
         if homes:
-            home = min(homes, key=_keeper_rank)
+            home = min(homes, key=keeper_rank)
             left.remove(home)
             _keep(draft, home, endpoint)
         else:
@@ -236,16 +302,36 @@ def _plan_backend(
     taken |= _prepared(draft, _spare(found, taken, left), waiting)
     for slot in left:
         if slot.ref not in taken:
-            _release(draft, slot)
+            _release(draft, slot, tenancy.partings.get(slot.ref, Parting()))
     left_out = newcomers[len(found.slots) :]
     if left_out and found.is_unknown:
         draft.wants_connections.add(backend)
     draft.unplaced += [
         _without_slot(endpoint, len(slots), found, draft.terms) for endpoint in left_out
     ]
+    draft.kept += [one for one in tenancy.told if one.ref not in taken]
+    # Whoever only kept its slot is told of by its own claim.
+    told = {one.endpoint.key for one in tenancy.told}
+    homeless = [endpoint for endpoint in homeless if endpoint.key not in told]
     draft.unplaced += [
         _leaving_unplaced(e) for e in (*waiting, *homeless) if not e.rotation.may_come
     ]
+
+
+def _settle(
+    draft: _Draft, backend: str, tenancy: Tenancy, free: Sequence[Server]
+) -> None:
+    """Let stay whose container runs on, as far as the rules say."""
+    settle(
+        tenancy,
+        free,
+        draft.residents,
+        draft.terms,
+        max_release=draft.rules.max_release,
+        is_part=draft.is_part,
+    )
+    if tenancy.wants_whole:
+        draft.wants_whole.add(backend)
 
 
 def _spare(
@@ -260,13 +346,11 @@ def _spare(
     ]
 
 
-def _matched(
-    slots: Sequence[Server], endpoints: Iterable[Endpoint]
-) -> tuple[list[tuple[Server, Endpoint]], list[Server], list[Endpoint]]:
+def _matched(slots: Sequence[Server], endpoints: Iterable[Endpoint]) -> Tenancy:
     """Pair endpoints with the slots they live in.
 
-    Returns the pairs, the occupied slots that nobody desires (strays; duplicates are
-    among them) in numeric order, and the endpoints without a slot, longest waiting first.
+    Strays are the occupied slots that nobody desires (duplicates are among them), in numeric
+    order.
     """
     tenants: defaultdict[tuple[str, int], list[Server]] = defaultdict(list)
     for slot in slots:
@@ -278,12 +362,12 @@ def _matched(
     kept: dict[ServerRef, tuple[Server, Endpoint]] = {}
     for place, endpoint in distinct.items():
         if place in tenants:
-            home = min(tenants[place], key=_keeper_rank)
+            home = min(tenants[place], key=keeper_rank)
             kept[home.ref] = (home, endpoint)
     pairs = [kept[slot.ref] for slot in slots if slot.ref in kept]
     strays = [s for s in slots if s.ref not in kept and not s.is_free]
     waiting = [e for place, e in distinct.items() if place not in tenants]
-    return pairs, strays, waiting
+    return Tenancy(kept=pairs, strays=strays, waiting=waiting)
 
 
 def _seniority(endpoint: Endpoint) -> tuple[bool, float, str, str, int]:
@@ -296,29 +380,17 @@ def _seniority(endpoint: Endpoint) -> tuple[bool, float, str, str, int]:
     )
 
 
-_STATE_RANK = {AdminState.READY: 0, AdminState.DRAIN: 1, AdminState.MAINT: 2}
-
-
-def _keeper_rank(slot: Server) -> tuple[int, bool, int]:
-    """Order the slots of one endpoint: sessions first, then in rotation, then the lowest.
-
-    The sort is stable over slots in numeric order, which settles what is left.
-    """
-    return (-(slot.connections or 0), slot.weight == 0, _STATE_RANK[slot.admin])
-
-
 def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
     """Bring a slot that already has its endpoint into the right state and weight."""
-    is_ours = slot.weight == 0
     if endpoint.rotation is Rotation.START:
-        is_drained = slot.admin is AdminState.DRAIN and is_ours
+        is_drained = slot.admin is AdminState.DRAIN and slot.is_signed
         if slot.admin is AdminState.READY or is_drained:
             # A former life's, at the same address.
-            _take_out(draft.released, slot, AdminState.MAINT)
+            _take_out(draft.released, slot)
             draft.note("prepare", slot, endpoint, _STARTING)
     elif endpoint.rotation is not Rotation.READY:
         _keep_out(draft, slot, endpoint)
-    elif slot.admin is not AdminState.READY and is_ours:
+    elif slot.admin is not AdminState.READY and slot.is_signed:
         kind = "finish" if slot.admin is AdminState.MAINT else "ready"
         if slot.admin is AdminState.MAINT:
             draft.confirmed.append(
@@ -327,9 +399,23 @@ def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
         is_down = slot.admin is AdminState.DRAIN and not slot.is_up
         _admit(draft, slot, endpoint, is_down=is_down)
         draft.note(kind, slot, endpoint, "it was out of rotation by our own hand")
-    elif slot.admin is AdminState.READY and slot.weight != _weight(slot, endpoint):
-        if is_ours and slot.is_up:
-            _start_down(draft, slot, endpoint)
+    elif slot.admin is AdminState.READY:
+        _keep_weight(draft, slot, endpoint)
+
+
+def _keep_weight(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
+    """Give a slot in rotation its weight, or its agent the say about it."""
+    is_unfinished = slot.is_signed
+    if slot.agent is Agent.NONE and slot.weight == _weight(slot, endpoint):
+        return
+    if slot.agent is Agent.ACTIVE:
+        return  # the weight is the agent's
+    if is_unfinished and slot.is_up:
+        _start_down(draft, slot, endpoint)
+    if slot.agent is Agent.SILENCED:
+        draft.admitted.append(SetAgent(slot.ref, is_enabled=True))
+        draft.note("ready", slot, endpoint, "its agent was silenced by our own hand")
+    else:
         draft.admitted.append(SetWeight(slot.ref, _weight(slot, endpoint)))
         draft.note("weight", slot, endpoint, f"its weight was {slot.weight}")
 
@@ -337,12 +423,21 @@ def _keep(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
 def _keep_out(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
     """Let a stopping or unhealthy endpoint's sessions end, in the slot it has.
 
-    A slot that an operator took out (it kept its weight) is out already, by their terms.
+    A slot that an operator took out (it kept its weight) is out already, by their terms. But
+    a drain of theirs lets clients in that stick to it, and nobody may come to one that stops:
+    it goes to maint, and stays theirs.
     """
-    if slot.admin is AdminState.READY:
-        _take_out(draft.drained, slot, AdminState.DRAIN)
-        draft.note("drain", slot, endpoint, _why_out(endpoint))
-    elif slot.weight > 0:
+    if slot.admin is AdminState.READY or (
+        slot.admin is AdminState.DRAIN and slot.is_signed
+    ):
+        was_ready = slot.admin is AdminState.READY
+        _take_out(draft.drained, slot)
+        why = _why_out(endpoint) if was_ready else "clients stick to it in drain"
+        draft.note("drain", slot, endpoint, why)
+    elif not slot.is_signed:
+        if slot.admin is AdminState.DRAIN and endpoint.rotation is Rotation.STOP:
+            draft.drained.append(SetState(slot.ref, AdminState.MAINT))
+            draft.note("drain", slot, endpoint, _why_out(endpoint))
         return
     if endpoint.drain_shutdown:
         _end_sessions(draft, slot, endpoint)
@@ -388,7 +483,11 @@ def _weight(slot: Server, endpoint: Endpoint) -> int:
 
 
 def _assign(
-    draft: _Draft, slot: Server, endpoint: Endpoint, displaced: Endpoint | None
+    draft: _Draft,
+    slot: Server,
+    endpoint: Endpoint,
+    displaced: Endpoint | None,
+    why_released: str,
 ) -> None:
     """Give a free slot, or one whose tenant has gone or is out, to an endpoint.
 
@@ -396,7 +495,7 @@ def _assign(
     """
     if displaced is not None and displaced.drain_shutdown and slot.connections != 0:
         _shut_down(draft, slot, displaced)
-    _take_over(draft, slot, endpoint, displaced)
+    _take_over(draft, slot, endpoint, displaced, why_released)
     _admit(draft, slot, endpoint)
     draft.note("assign", slot, endpoint, "a new endpoint")
 
@@ -412,41 +511,53 @@ def _prepared(
     starting = [e for e in waiting if e.rotation is Rotation.START]
     given = set()
     for slot, endpoint in zip(spare, starting, strict=False):
-        _take_over(draft, slot, endpoint)
+        _take_over(draft, slot, endpoint, None, GONE)
         draft.note("prepare", slot, endpoint, _STARTING)
         given.add(slot.ref)
     return given
 
 
 def _take_over(
-    draft: _Draft, slot: Server, endpoint: Endpoint, displaced: Endpoint | None = None
+    draft: _Draft,
+    slot: Server,
+    endpoint: Endpoint,
+    displaced: Endpoint | None,
+    why_released: str,
 ) -> None:
     """Out of rotation with whoever had the slot, and the new tenant's address into it."""
-    _take_out(draft.placed if slot.is_free else draft.released, slot, AdminState.MAINT)
+    _take_out(draft.placed if slot.is_free else draft.released, slot)
     if displaced is not None:
         draft.note("release", slot, None, f"{_why_out(displaced)}, and another waits")
     elif not slot.is_free:
-        draft.note("release", slot, None, "its endpoint has gone")
+        draft.note("release", slot, None, why_released)
     draft.placed.append(SetAddress(slot.ref, endpoint.address, endpoint.port))
     draft.confirmed.append(
         ConfirmAddress(slot.ref, endpoint.address, endpoint.port, before=slot.address)
     )
 
 
-def _release(draft: _Draft, slot: Server) -> None:
-    """Empty a slot whose endpoint is not desired (any more)."""
-    _take_out(draft.released, slot, AdminState.MAINT)
+def _release(draft: _Draft, slot: Server, parting: Parting) -> None:
+    """Empty a slot whose endpoint is not desired (any more).
+
+    With the placeholder its template's port comes back: so free slots tell what it is.
+    """
+    _take_out(draft.released, slot)
     if not is_placeholder(slot.address):
-        draft.vacated.append(SetAddress(slot.ref, RELEASED_ADDRESS, None))
-        draft.confirmed.append(ConfirmAddress(slot.ref, RELEASED_ADDRESS, None))
-    draft.note("release", slot, None, "its endpoint has gone")
+        place = (parting.address, draft.template_port)
+        draft.vacated.append(SetAddress(slot.ref, *place))
+        draft.confirmed.append(ConfirmAddress(slot.ref, *place))
+    draft.note("release", slot, None, parting.why)
 
 
-def _take_out(actions: list[Action], slot: Server, state: AdminState) -> None:
-    if slot.weight != 0:
+def _take_out(actions: list[Action], slot: Server) -> None:
+    """Our sign first, then maint: nobody is sent there any more, whoever sticks to it."""
+    if slot.agent is Agent.ACTIVE:
+        # It would set the weight again, and its *ready* would end the maint.
+        actions.append(SetAgent(slot.ref, is_enabled=False))
+    elif slot.agent is Agent.NONE and slot.weight != 0:
         actions.append(SetWeight(slot.ref, 0))
-    if slot.admin is not state:
-        actions.append(SetState(slot.ref, state))
+    if slot.admin is not AdminState.MAINT:
+        actions.append(SetState(slot.ref, AdminState.MAINT))
 
 
 def _admit(
@@ -455,8 +566,17 @@ def _admit(
     """Ready at weight 0 first, weight last: a crash in between is recognised as ours.
 
     ``is_down`` says that HAProxy's check has the server down already. Weight 0 may also be
-    what the label asks for: then there is no traffic to guard.
+    what the label asks for: then there is no traffic to guard. With an agent it is the agent
+    that is heard last, and the weight is the line's until it says another.
     """
+    if slot.agent is not Agent.NONE:
+        if slot.weight != slot.initial_weight:
+            draft.admitted.append(SetWeight(slot.ref, slot.initial_weight))
+        draft.admitted.append(SetState(slot.ref, AdminState.READY))
+        if not is_down:
+            _start_down(draft, slot, endpoint)
+        draft.admitted.append(SetAgent(slot.ref, is_enabled=True))
+        return
     draft.admitted.append(SetState(slot.ref, AdminState.READY))
     weight = slot.initial_weight if endpoint.weight is None else endpoint.weight
     if weight != 0:
@@ -469,9 +589,12 @@ def _start_down(draft: _Draft, slot: Server, endpoint: Endpoint) -> None:
     """Let HAProxy's check pass before the first request.
 
     Without this a checked server is up the moment it is ready. ``init-state``
-    does the same since 3.1, but no command tells whether the operator wrote it.
+    does the same since 3.1, but no command tells whether the operator wrote it. Docker's
+    HEALTHCHECK asks something else, perhaps: it counts as well, and never instead, but
+    where an option says so.
     """
-    if slot.has_check and not endpoint.is_healthy:
+    is_trusted = endpoint.is_healthy and draft.rules.trusts_healthcheck
+    if slot.has_check and not is_trusted:
         draft.admitted.append(SetHealthDown(slot.ref))
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from reconciler.core.model import (
     AdminState,
+    Agent,
     Change,
     Endpoint,
+    Kept,
     Rotation,
     Server,
     Tenant,
@@ -30,6 +32,8 @@ class SlotPart:
     reading: Reading
     changes: Sequence[Change] = ()
     """What the next pass would do to this slot."""
+    kept: Kept | None = None
+    """Why its tenant keeps it though nobody asks for it, None where it does not."""
     is_docker_known: bool = True
     age_seconds: int | None = None
 
@@ -46,7 +50,8 @@ class SlotPart:
 
 def slot_steps(part: SlotPart) -> list[Step]:
     """Return what is so of a slot, and what the next pass would do to it."""
-    steps = [_address_step(part), _tenant_step(part), _admin_step(part)]
+    steps = [_address_step(part), _tenant_step(part), *_kept_steps(part)]
+    steps.append(_admin_step(part))
     steps += [_weight_step(part), _check_step(part), *_session_steps(part)]
     return [*steps, _next_step(part)]
 
@@ -70,11 +75,10 @@ def _span(seconds: int) -> str:
 def _said(part: SlotPart) -> tuple[str, str]:
     """Return why a slot is in its state, and what to do about it."""
     server, endpoint = part.server, part.endpoint
-    if part.state == FREE:
-        return "nobody lives here", ""
-    if is_held(server):
-        held = f"an operator put {part.who} in {server.admin.value}"
-        return held, f"`reconciler ready {server.ref}` ends it"
+    if by_others := _said_of_others_doing(part):
+        return by_others
+    if part.kept is not None:
+        return f"{part.who} keeps it, though {part.kept.why}", part.kept.mend
     if endpoint is None and part.is_docker_known:
         return "nobody desired lives here", _DAEMON
     if endpoint is not None and endpoint.rotation is not Rotation.READY:
@@ -82,6 +86,25 @@ def _said(part: SlotPart) -> tuple[str, str]:
     if server.admin is not AdminState.READY:
         return f"{part.who} is out of rotation by the reconciler's own hand", _DAEMON
     return _said_of_ready(part)
+
+
+def _said_of_others_doing(part: SlotPart) -> tuple[str, str] | None:
+    """Return what is to be said of a slot that is free, or held by others than us."""
+    server = part.server
+    state = server.admin.value
+    if part.state == FREE:
+        return "nobody lives here", ""
+    if is_held(server):
+        held = f"an operator put {part.who} in {state}"
+        return held, f"`reconciler ready {server.ref}` ends it"
+    if _is_out_by_agent(server):
+        return f"its agent, or an operator, put {part.who} in {state}", ""
+    return None
+
+
+def _is_out_by_agent(server: Server) -> bool:
+    is_out = server.admin is not AdminState.READY and not server.is_free
+    return is_out and server.agent is Agent.ACTIVE
 
 
 def _said_of_leaving(part: SlotPart, endpoint: Endpoint) -> tuple[str, str]:
@@ -132,6 +155,12 @@ def _tenant_step(part: SlotPart) -> Step:
     return Step(rule="tenant", passes=False, evidence=why)
 
 
+def _kept_steps(part: SlotPart) -> Iterator[Step]:
+    if part.kept is not None:
+        why = f"it keeps its slot, though {part.kept.why}"
+        yield failed("endpoint", why, part.kept.mend)
+
+
 def _admin_step(part: SlotPart) -> Step:
     server = part.server
     state = server.admin.value
@@ -141,17 +170,23 @@ def _admin_step(part: SlotPart) -> Step:
     if is_held(server):
         why = f"{state}, and its weight was kept: an operator's hold"
         return failed("admin state", why, f"reconciler ready {server.ref}")
-    evidence = f"{state} at weight 0, the reconciler's own mark"
+    if _is_out_by_agent(server):
+        evidence = f"{state}, by its agent's word or an operator's"
+        return Step(rule="admin state", passes=False, evidence=evidence)
+    mark = "weight 0" if server.agent is Agent.NONE else "a silenced agent"
+    evidence = f"{state} with {mark}, the reconciler's own mark"
     return Step(rule="admin state", passes=False, evidence=evidence)
 
 
 def _weight_step(part: SlotPart) -> Step:
     server, endpoint = part.server, part.endpoint
     where = f"its server-template line says {server.initial_weight}"
-    if endpoint is not None and endpoint.weight is not None:
+    if server.agent is not Agent.NONE:
+        where += ", and its agent decides"
+    elif endpoint is not None and endpoint.weight is not None:
         where = f"the container's label says {endpoint.weight}"
     evidence = f"{server.weight} ({where})"
-    passes = server.weight > 0 or server.is_free
+    passes = server.weight > 0 or server.is_free or server.agent is Agent.ACTIVE
     return Step(rule="weight", passes=passes, evidence=evidence)
 
 

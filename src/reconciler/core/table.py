@@ -8,9 +8,17 @@ index decides nothing: whatever it finds goes to the planner.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from reconciler.core.model import Place, Server, is_placeholder
+from reconciler.core.model import (
+    ANY_PORT,
+    UNKNOWN_PORT,
+    Agent,
+    Place,
+    Server,
+    is_placeholder,
+)
 from reconciler.core.openings import free_since
 from reconciler.core.plan import slot_number
 
@@ -22,6 +30,7 @@ class SlotIndex:
         self._prefix = prefix
         self._at: dict[Place, tuple[str, ...]] = {}
         self._free: list[tuple[float, int, str]] = []
+        self._free_ports: Counter[int] = Counter()
         for server in servers:
             self.replaced(None, server)
 
@@ -35,17 +44,30 @@ class SlotIndex:
             return
         old, new = _place_of(before), _place_of(after)
         if old != new:
-            self._leave(old, name)
-            if new is not None:
-                self._at[new] = (*self._at.get(new, ()), name)
+            for place in _keys(old):
+                self._leave(place, name)
+            for place in _keys(new):
+                self._at[place] = (*self._at.get(place, ()), name)
+        self._count_port(before, after)
         if after.is_free:
             since = free_since(after)
             if before is None or not before.is_free or free_since(before) != since:
                 heapq.heappush(self._free, (since, number, name))
 
-    def _leave(self, place: Place | None, name: str) -> None:
-        if place is None:
-            return
+    def _count_port(self, before: Server | None, after: Server) -> None:
+        if before is not None and before.is_free:
+            self._free_ports[before.port] -= 1
+            if not self._free_ports[before.port]:
+                del self._free_ports[before.port]
+        if after.is_free:
+            self._free_ports[after.port] += 1
+
+    @property
+    def free_ports(self) -> frozenset[int]:
+        """The ports of the free slots, without those that have none."""
+        return frozenset(self._free_ports) - {UNKNOWN_PORT}
+
+    def _leave(self, place: Place, name: str) -> None:
         left = tuple(one for one in self._at.get(place, ()) if one != name)
         if left:
             self._at[place] = left
@@ -53,8 +75,9 @@ class SlotIndex:
             self._at.pop(place, None)
 
     def at(self, places: Collection[Place]) -> list[str]:
-        """Return the names of the slots with these addresses and ports."""
-        return [name for place in places for name in self._at.get(place, ())]
+        """Return the names of the slots with these addresses and ports, each once."""
+        names = (name for place in places for name in self._at.get(place, ()))
+        return list(dict.fromkeys(names))
 
     def holds(self, place: Place) -> bool:
         """Whether some slot has this address and port."""
@@ -93,6 +116,11 @@ def _is_indexed_as(before: Server, after: Server) -> bool:
     )
 
 
+def _keys(place: Place | None) -> tuple[Place, ...]:
+    """Return by what a slot is found: its place, and its address alone."""
+    return () if place is None else (place, (place[0], ANY_PORT))
+
+
 def _place_of(server: Server | None) -> Place | None:
     if server is None or is_placeholder(server.address):
         return None
@@ -120,6 +148,7 @@ def is_same(known: Server, fresh: Server) -> bool:
         and known.backend_id == fresh.backend_id
         and known.initial_weight == fresh.initial_weight
         and known.has_check is fresh.has_check
+        and known.agent is fresh.agent
         and _is_same_date(known.last_change, fresh.last_change)
     )
 
@@ -131,10 +160,13 @@ def _is_same_date(one: float | None, other: float | None) -> bool:
 
 
 def is_as_left(known: Server, fresh: Server) -> bool:
-    """Whether nobody else has written to a server since; its health may move by itself."""
-    return (
-        known.admin is fresh.admin
-        and known.weight == fresh.weight
-        and known.address == fresh.address
-        and known.port == fresh.port
-    )
+    """Whether nobody else has written to a server since; its health may move by itself.
+
+    With an agent that is asked, weight and admin state may as well.
+    """
+    is_there = (known.address, known.port) == (fresh.address, fresh.port)
+    if not is_there or known.agent is not fresh.agent:
+        return False
+    if fresh.agent is Agent.ACTIVE and not fresh.is_free:
+        return True
+    return known.admin is fresh.admin and known.weight == fresh.weight

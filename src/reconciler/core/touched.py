@@ -46,7 +46,7 @@ class Touched:
                 self.add(backend, container_id, places)
 
     def places(self, backend: str | None) -> set[Place]:
-        """Return the places concerned in one backend."""
+        """Return the places concerned in one backend; some with ``ANY_PORT``."""
         spots = self.by_backend.get(backend, {})
         return {place for places in spots.values() for place in places}
 

@@ -188,9 +188,24 @@ def _port_tries(
     several = f"{listed}: more than one, so none" if len(exposed) > 1 else listed
     yield Tried("TCP ports it exposes", several)
     if len(exposed) != 1:
-        default = context.default_ports.get(backend)
-        rule = "the backend's default (--backend-port, --base-cfg)"
-        yield Tried(rule, "none given" if default is None else str(default))
+        yield from _default_port_tries(backend, context)
+
+
+def _default_port_tries(backend: str, context: Context) -> Iterator[Tried]:
+    given = context.default_ports.get(backend)
+    yield Tried("--backend-port", "none given" if given is None else str(given))
+    if given is not None:
+        return
+    free = sorted(context.free_ports.get(backend, ()))
+    listed = ", ".join(map(str, free)) or "none free that tells one"
+    disagree = f"{listed}: they disagree, so none"
+    yield Tried(
+        f"free slots of backend {backend}", disagree if len(free) > 1 else listed
+    )
+    if len(free) == 1:
+        return
+    on_file = context.file_ports.get(backend)
+    yield Tried("--base-cfg", "none known" if on_file is None else str(on_file))
 
 
 def weight_tries(container: Container, backend: str) -> tuple[Tried, ...]:

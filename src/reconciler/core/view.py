@@ -9,6 +9,7 @@ from typing import Any
 from reconciler.core.desired import tenant_of
 from reconciler.core.model import (
     AdminState,
+    Agent,
     Container,
     Endpoint,
     Server,
@@ -21,8 +22,9 @@ from reconciler.core.plan import slots_of
 
 
 FREE = "free"
+DRAIN = "drain"
 DOWN = "down"
-STATES = (FREE, "ready", "drain", "maint", DOWN)
+STATES = (FREE, "ready", DRAIN, "maint", DOWN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +66,34 @@ class SlotRow:
 
 
 def is_held(server: Server) -> bool:
-    """Whether an operator took an occupied slot out of rotation: it kept its weight."""
+    """Whether an operator took an occupied slot out of rotation: it kept its weight.
+
+    Where the server has an agent, that may have been the agent: nobody can tell.
+    """
     is_out = server.admin is not AdminState.READY and not is_placeholder(server.address)
-    return is_out and server.weight > 0
+    return is_out and not server.is_signed and server.agent is Agent.NONE
+
+
+def is_draining(server: Server) -> bool:
+    """Whether we took an occupied slot out of rotation, for its sessions to end.
+
+    It is in maint then: in drain HAProxy sends it the clients that stick to it.
+    """
+    is_out = server.admin is not AdminState.READY and not is_placeholder(server.address)
+    return is_out and server.is_signed
 
 
 def state_of(server: Server, reading: Reading | None = None) -> str:
     """Return a slot's state in one word: free, ready, drain, maint or down.
 
+    What we took out of rotation is in drain, whatever HAProxy calls that.
+
     ``reading``, where there is one, is younger than the server's own ``is_up``.
     """
     if server.is_free:
         return FREE
+    if is_draining(server):
+        return DRAIN
     is_up = server.is_up
     if reading is not None and reading.is_up is not None:
         is_up = reading.is_up
@@ -90,10 +108,15 @@ def age_of(server: Server, now: float) -> int | None:
     ``now`` is on the clock of the server's own dates. A drain is dated by ``out_since``:
     HAProxy since 2.8 does not date it.
     """
-    since = server.last_change
-    if server.admin is AdminState.DRAIN:
-        since = server.out_since
+    since = left_at(server)
     return None if since is None else max(0, int(now - since))
+
+
+def left_at(server: Server) -> float | None:
+    """Return when a server came into its state, on the clock of its own dates."""
+    if server.admin is AdminState.DRAIN:
+        return server.out_since
+    return server.last_change
 
 
 def slot_rows(

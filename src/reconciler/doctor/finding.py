@@ -69,6 +69,8 @@ class Code(enum.Enum):
     SLOTS_GAP = "slots-gap", _NOTE
     SLOT_HELD = "slot-held", _NOTE
     SLOT_STRAY = "slot-stray", _WARN
+    TENANT_UNCLEAR = "tenant-unclear", _WARN
+    RELEASE_LIMIT = "release-limit", _FAIL
     SLOT_REFUSED = "slot-refused", _WARN
     SLOT_UNREACHABLE = "slot-unreachable", _WARN
     SLOT_DOWN = "slot-down", _WARN

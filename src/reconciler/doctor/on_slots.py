@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from reconciler.core.model import AdminState, Server
+from reconciler.core.model import AdminState, KeptFor, Server
 from reconciler.core.placement import Found, backends_of, is_enabled
 from reconciler.core.plan import slot_number
 from reconciler.core.view import Tenants, age_of, is_held
@@ -44,7 +44,10 @@ def _lookup(evidence: Evidence, proxy: ProxyReading) -> _Lookup:
     return _Lookup(
         evidence,
         proxy,
-        frozenset(endpoint.key for endpoint in endpoints),
+        frozenset(
+            endpoint.key
+            for endpoint in (*endpoints, *(k.endpoint for k in proxy.world.plan.kept))
+        ),
         Tenants(evidence.world.claims.containers.values(), endpoints),
     )
 
@@ -54,6 +57,7 @@ def of_backends(evidence: Evidence, proxy: ProxyReading) -> Iterator[Finding]:
     prefix = evidence.settings.slot_prefix
     stats = {(stat.proxy, stat.server): stat for stat in proxy.stats}
     lookup = _lookup(evidence, proxy)
+    yield from _kept(evidence, proxy)
     for backend, slots in proxy.slots(prefix).items():
         yield from _counts(evidence, proxy, backend, slots)
         yield from _gaps(evidence, proxy, backend, slots)
@@ -61,6 +65,27 @@ def of_backends(evidence: Evidence, proxy: ProxyReading) -> Iterator[Finding]:
             stat = stats.get((backend, slot.ref.server))
             yield from _slot(lookup, slot, stat)
     yield from _without_slots(evidence, proxy)
+
+
+def _kept(evidence: Evidence, proxy: ProxyReading) -> Iterator[Finding]:
+    """Find tenants that nothing asks for, and that keep their slots all the same."""
+    limit = f"{evidence.settings.max_release:g} %"
+    for one in proxy.world.plan.kept:
+        who = one.endpoint.tenant.container
+        section = evidence.section_of(proxy, one.ref.backend)
+        if one.cause is KeptFor.LIMIT:
+            text = (
+                f"{who} would leave it, and keeps it: {one.why}. No more than {limit} of "
+                "the backend is released at once (--max-release) while the containers run"
+            )
+            yield found(
+                Code.RELEASE_LIMIT, str(one.ref), text, one.mend, section=section
+            )
+        else:
+            text = f"{who} keeps it; a newcomer like it would not be placed: {one.why}"
+            yield found(
+                Code.TENANT_UNCLEAR, str(one.ref), text, one.mend, section=section
+            )
 
 
 def _counts(

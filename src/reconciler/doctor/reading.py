@@ -66,7 +66,7 @@ def _base_cfg(settings: Settings) -> tuple[str | None, str]:
     if settings.base_cfg is None:
         return None, ""
     try:
-        settings.default_ports()
+        settings.file_ports()
         return settings.base_cfg.read_text(encoding="utf-8", errors="replace"), ""
     except (ConfigError, OSError) as error:
         return None, str(error)

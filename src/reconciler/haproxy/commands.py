@@ -15,16 +15,19 @@ from typing import assert_never
 
 from reconciler.core.model import (
     MAX_WEIGHT,
+    UNKNOWN_PORT,
     Action,
     AdminState,
     ConfirmAddress,
     ServerRef,
     SetAddress,
+    SetAgent,
     SetHealthDown,
     SetState,
     SetWeight,
     ShutdownSessions,
     canonical_address,
+    is_placeholder,
 )
 from reconciler.errors import LocalProtocolError, quoted
 
@@ -108,20 +111,31 @@ def command(action: Action) -> str:
     """
     match action:
         case SetWeight():
-            return f"{_set_server(action.ref)} weight {weight(action.weight)}"
+            line = f"{_set_server(action.ref)} weight {weight(action.weight)}"
         case SetState():
-            return _set_server(action.ref) + _STATES[action.state]
+            line = _set_server(action.ref) + _STATES[action.state]
         case SetAddress(ref, text, number):
-            tail = "" if number is None else f" port {port(number)}"
-            return f"{_set_server(ref)} addr {address(text)}{tail}"
+            line = f"{_set_server(ref)} addr {address(text)}{_port_word(text, number)}"
         case SetHealthDown(ref):
-            return f"{_set_server(ref)} health down"
+            line = f"{_set_server(ref)} health down"
+        case SetAgent(ref, is_enabled):
+            line = f"{'enable' if is_enabled else 'disable'} agent {reference(ref)}"
         case ShutdownSessions(ref):
-            return f"shutdown sessions server {reference(ref)}"
+            line = f"shutdown sessions server {reference(ref)}"
         case ConfirmAddress(ref):
-            return show_servers_state(ref.backend)
+            line = show_servers_state(ref.backend)
         case _:
             assert_never(action)
+    return line
+
+
+def _port_word(text: str, number: int | None) -> str:
+    """Return the port of a ``set server … addr``; only a placeholder may go without one."""
+    if number is None:
+        return ""
+    if number == UNKNOWN_PORT and is_placeholder(text):
+        return f" port {UNKNOWN_PORT}"
+    return f" port {port(number)}"
 
 
 def lines(action: Action) -> tuple[str, ...]:
@@ -147,6 +161,8 @@ def purpose(action: Action) -> str:
             return f"{verb} address of {ref} to {endpoint(text, number)}"
         case SetHealthDown(ref):
             return f"set health of {ref} to down"
+        case SetAgent(ref, is_enabled):
+            return f"{'enable' if is_enabled else 'disable'} the agent of {ref}"
         case ShutdownSessions(ref):
             return f"shut down the sessions of {ref}"
         case _:

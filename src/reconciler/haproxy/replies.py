@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from reconciler.core.model import (
     AdminState,
+    Agent,
     Process,
     Server,
     ServerRef,
@@ -56,6 +57,7 @@ _REFUSALS: tuple[tuple[str, type[CommandRejectedError]], ...] = (
     ("was not configured on this server", NotSupportedError),
 )
 _REFUSAL_MARKS = tuple(mark for mark, _ in _REFUSALS)
+_SETTERS = ("set server ", "shutdown sessions ", "enable agent ", "disable agent ")
 _MENDS: dict[type[CommandRejectedError], str] = {
     PermissionDeniedError: '; the "stats socket" line needs "level admin"',
 }
@@ -65,7 +67,7 @@ _ADMIN_MAINT = 0x01 | 0x02 | 0x20
 _ADMIN_DRAIN = 0x08 | 0x10
 # srv_op_state: 0 stopped, 1 starting, 2 running, 3 stopping.
 _UP = frozenset({"1", "2"})
-_CHECK_CONFIGURED = 0x02
+_CHECK_CONFIGURED, _CHECK_ENABLED = 0x02, 0x04
 _STATE_FORMAT = "1"
 
 
@@ -118,7 +120,7 @@ def answered(reply: Reply) -> Reply:
 
     For any command: a question, or a setter that is no action of ours.
     """
-    is_setter = reply.command.startswith(("set server ", "shutdown sessions "))
+    is_setter = reply.command.startswith(_SETTERS)
     if not is_done(reply.text) if is_setter else _is_refusal(reply):
         raise _rejection(reply, f"run {quoted(reply.command)}")
     return reply
@@ -281,6 +283,7 @@ class _StateColumns:
         self._weight, self._initial = column["srv_uweight"], column["srv_iweight"]
         self._since = column["srv_time_since_last_change"]
         self._check = column["srv_check_state"]
+        self._agent = column["srv_agent_state"]
 
     def server(
         self,
@@ -306,6 +309,7 @@ class _StateColumns:
             # 3.0 and 3.2 give huge figures for a server that never changed.
             last_change=now - since if 0 <= since <= uptime_seconds + 1 else None,
             connections=None if connections is None else connections.get(str(ref)),
+            agent=_agent(row[self._agent]),
         )
 
 
@@ -324,6 +328,14 @@ def _admin_state(text: str) -> AdminState:
     if bits & _ADMIN_MAINT:
         return AdminState.MAINT
     return AdminState.DRAIN if bits & _ADMIN_DRAIN else AdminState.READY
+
+
+@lru_cache(maxsize=256)
+def _agent(text: str) -> Agent:
+    bits = int(text)
+    if not bits & _CHECK_CONFIGURED:
+        return Agent.NONE
+    return Agent.ACTIVE if bits & _CHECK_ENABLED else Agent.SILENCED
 
 
 def _state_lines(reply: Reply) -> tuple[dict[str, int], list[str]]:

@@ -12,7 +12,7 @@ import csv
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from reconciler.core.model import AdminState, Server, canonical_address
+from reconciler.core.model import AdminState, Agent, Server, canonical_address
 from reconciler.errors import RemoteProtocolError, quoted
 from reconciler.haproxy.replies import Reply
 
@@ -78,16 +78,18 @@ def confirmed(known: Server, seen: Row) -> Server | None:
 
     None where the row shows that somebody changed it, or may hide that.
     """
+    # An agent may have set another weight since.
+    weight = seen.weight if known.agent is Agent.ACTIVE else known.weight
     is_as_known = (seen.server, seen.address, seen.port, seen.weight) == (
         known.ref.server,
         known.address,
         known.port,
-        known.weight,
+        weight,
     )
     if not is_as_known or known.admin not in _admin_states(seen):
         return None
     is_up = not seen.status.startswith(("DOWN", "MAINT"))
-    return replace(known, is_up=is_up, connections=seen.connections)
+    return replace(known, is_up=is_up, weight=weight, connections=seen.connections)
 
 
 def _admin_states(seen: Row) -> tuple[AdminState, ...]:

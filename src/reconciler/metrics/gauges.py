@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from reconciler import __version__
-from reconciler.core.model import Cause
+from reconciler.core.model import Cause, KeptFor
 from reconciler.core.view import STATES
 from reconciler.metrics.snapshot import HaproxyCounts, Snapshot
 from reconciler.ports import EVENT_ACTIONS
@@ -147,6 +147,11 @@ def _of_slots(haproxies: tuple[HaproxyCounts, ...]) -> Iterator[Metric]:
         "Containers that should have a slot and have none, by cause.",
         *("haproxy", "backend", "cause"),
     )
+    kept = _gauge(
+        "tenants_kept",
+        "Containers that keep a slot though nothing asks for them there, by cause.",
+        *("haproxy", "backend", "cause"),
+    )
     for one in haproxies:
         for backend, counted in one.slots.items():
             for state in STATES:
@@ -157,7 +162,11 @@ def _of_slots(haproxies: tuple[HaproxyCounts, ...]) -> Iterator[Metric]:
         zeros = dict.fromkeys(((b, c) for b in one.slots for c in Cause), 0)
         for (backend, cause), count in (zeros | dict(one.unplaced)).items():
             unplaced.add_metric([one.name, backend, cause.value], count)
-    yield from (slots, capacity, held, unplaced)
+        for backend in one.slots:
+            for why in KeptFor:
+                count = one.kept.get((backend, why), 0)
+                kept.add_metric([one.name, backend, why.value], count)
+    yield from (slots, capacity, held, unplaced, kept)
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reconciler.controller import Controller
-from reconciler.core.model import Cause, Process, Server
+from reconciler.core.model import Cause, KeptFor, Process, Server
 from reconciler.core.plan import slot_number
 from reconciler.core.view import is_held, state_of
 from reconciler.status import WorkerStatus
@@ -45,6 +45,8 @@ class HaproxyCounts:
     """By backend; only those that have slots."""
     unplaced: Mapping[tuple[str, Cause], int]
     """By backend ('' where none is named) and cause."""
+    kept: Mapping[tuple[str, KeptFor], int]
+    """Tenants that nobody asks for, by backend and why they stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,7 @@ def _counts(worker: WorkerStatus) -> HaproxyCounts:
         resync_seconds=worker.resync_seconds,
         slots={backend: slots for backend, slots in counted.items() if slots.capacity},
         unplaced=Tally((u.backend or "", u.cause) for u in worker.all_unplaced()),
+        kept=Tally((ref.backend, one.cause) for ref, one in worker.kept.items()),
     )
 
 

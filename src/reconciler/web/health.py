@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reconciler.controller import Controller
+from reconciler.core.model import KeptFor
 from reconciler.status import WorkerStatus
 
 
@@ -12,7 +13,8 @@ def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
     """Return whether every HAProxy is reached and converged, and the details.
 
     One that is about to end does not count. None at all is not ready: nobody is served.
-    Too few slots do not make us unready (restarting us would mend nothing), but are told.
+    Too few slots do not make us unready (restarting us would mend nothing), but are told. So
+    is how many keep a slot that nothing asks for.
     """
     workers = controller.workers
     staying = [worker for worker in workers if not worker.is_leaving]
@@ -30,6 +32,7 @@ def readiness(controller: Controller) -> tuple[bool, dict[str, Any]]:
                 "leaving": worker.is_leaving,
                 **haproxy_status(worker),
                 "unplaced": len(worker.all_unplaced()),
+                "kept": {why.value: worker.count_kept(why) for why in KeptFor},
                 "generation": worker.generation,
                 "error": worker.error,
             }

@@ -83,7 +83,10 @@ def test_nothing_can_be_read(
     ("command", "expected"),
     [
         ("slots", {"slots": [], "unplaced": []}),
-        ("plan", {"converged": False, "changes": [], "unplaced": []}),
+        (
+            "plan",
+            {"converged": False, "changes": [], "unplaced": [], "kept": []},
+        ),
     ],
 )
 def test_json_of_nothing_is_still_json(

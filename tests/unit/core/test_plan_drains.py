@@ -13,6 +13,7 @@ from reconciler.core.model import (
     Action,
     AdminState,
     Cause,
+    ConfirmAddress,
     Container,
     Health,
     Plan,
@@ -33,12 +34,12 @@ ENDS = {"haproxy.drain": "50", "haproxy.drain-shutdown": "true"}
 
 
 def home(number: int = 1, *, ready: bool = True, **changes: object) -> Server:
-    """Return the slot of container NUMBER: in rotation, or drained by us long ago."""
+    """Return the slot of container NUMBER: in rotation, or out by our hand long ago."""
     one = dataclasses.replace(
         free_slot(number),
         address=f"10.0.0.{number}",
-        admin=AdminState.READY if ready else AdminState.DRAIN,
-        is_up=True,
+        admin=AdminState.READY if ready else AdminState.MAINT,
+        is_up=ready,
         weight=1 if ready else 0,
         out_since=None if ready else NOW - 10,
         connections=None,
@@ -67,14 +68,43 @@ def test_who_leaves_is_drained_weight_first(one: Container, reason: str) -> None
     """Weight 0 is our sign, so it comes first; the address stays."""
     found = planned(one, slots=[home()])
 
-    assert found.actions == (SetWeight(SLOT, 0), SetState(SLOT, AdminState.DRAIN))
+    assert found.actions == (SetWeight(SLOT, 0), SetState(SLOT, AdminState.MAINT))
     [change] = found.changes
     assert (change.kind, change.reason) == ("drain", reason)
     assert planned(one, slots=[home(ready=False)]).is_empty
 
 
 @pytest.mark.parametrize("one", [stopping(), sick()])
-@pytest.mark.parametrize("admin", [AdminState.DRAIN, AdminState.MAINT])
+def test_what_an_older_version_drained_goes_to_maint(one: Container) -> None:
+    """In drain HAProxy sends it the clients that stick to it; weight 0 says it is ours."""
+    found = planned(one, slots=[home(ready=False, admin=AdminState.DRAIN)])
+
+    assert found.actions == (SetState(SLOT, AdminState.MAINT),)
+    assert [one.reason for one in found.changes] == ["clients stick to it in drain"]
+
+
+def test_an_operators_drain_goes_to_maint_with_the_stop_signal() -> None:
+    """Nobody may come to one that stops, whoever drained it; the hold stays theirs."""
+    held = home(admin=AdminState.DRAIN, connections=5, out_since=0.0)
+
+    found = planned(stopping(labels=ENDS), container(2), slots=[held])
+
+    assert found.actions == (SetState(SLOT, AdminState.MAINT),)
+    assert kinds(found) == ["drain"]
+    assert [one.cause for one in found.unplaced] == [Cause.NO_SLOT]
+    after = dataclasses.replace(held, admin=AdminState.MAINT)
+    assert planned(stopping(), slots=[after]).is_empty
+    assert planned(container(), slots=[after]).is_empty
+
+
+@pytest.mark.parametrize(
+    ("one", "admin"),
+    [
+        (stopping(), AdminState.MAINT),
+        (sick(), AdminState.MAINT),
+        (sick(), AdminState.DRAIN),
+    ],
+)
 def test_a_held_slot_is_not_touched_while_its_tenant_leaves(
     one: Container, admin: AdminState
 ) -> None:
@@ -93,8 +123,10 @@ def test_a_survivor_is_ready_in_its_own_slot() -> None:
     """Who outlived its stop, or is healthy again, goes back with its weight last."""
     found = planned(container(), slots=[home(ready=False)])
 
-    assert found.actions == (SetState(SLOT, AdminState.READY), SetWeight(SLOT, 1))
-    assert kinds(found) == ["ready"]
+    _, address, last = found.phases
+    assert address == (ConfirmAddress(SLOT, "10.0.0.1", 8000),)
+    assert last == (SetState(SLOT, AdminState.READY), SetWeight(SLOT, 1))
+    assert kinds(found) == ["finish"]
 
 
 def test_a_stopping_container_without_a_slot_gets_none() -> None:
@@ -122,7 +154,7 @@ def test_who_waits_takes_over_a_drained_slot_that_is_idle() -> None:
     found = planned(stopping(), container(2), slots=[home(ready=False, connections=0)])
 
     out, address, _ = found.phases
-    assert out == (SetState(SLOT, AdminState.MAINT),)
+    assert out == ()
     assert address[0] == SetAddress(SLOT, "10.0.0.2", 8000)
     assert kinds(found) == ["release", "assign"]
     assert found.changes[0].reason == "its stop signal was sent, and another waits"
@@ -254,7 +286,7 @@ def test_a_drain_time_of_zero_shuts_down_with_the_drain() -> None:
 
     assert found.actions == (
         SetWeight(SLOT, 0),
-        SetState(SLOT, AdminState.DRAIN),
+        SetState(SLOT, AdminState.MAINT),
         ShutdownSessions(SLOT),
     )
 
@@ -268,10 +300,7 @@ def test_a_take_over_shuts_down_what_the_label_gives_up() -> None:
         stopping(labels={"haproxy.drain": "50"}), container(2), slots=[late]
     )
 
-    assert with_label.phases[0] == (
-        SetState(SLOT, AdminState.MAINT),
-        ShutdownSessions(SLOT),
-    )
+    assert with_label.phases[0] == (ShutdownSessions(SLOT),)
     assert kinds(with_label) == ["shutdown", "release", "assign"]
     assert ended(without) == []
 

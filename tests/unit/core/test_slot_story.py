@@ -106,7 +106,7 @@ def part(
         ),
         pytest.param(
             part(server(AdminState.MAINT, 0), endpoint()),
-            "maint: web-1 is out of rotation by the reconciler's own hand → the next pass "
+            "drain: web-1 is out of rotation by the reconciler's own hand → the next pass "
             "mends it (is the daemon running?)",
             id="unfinished",
         ),

@@ -166,7 +166,7 @@ def test_the_json_of_plan_has_the_documented_form() -> None:
     change = Change("release", ServerRef("web", "slot2"), "10.0.0.1", 80, None, "")
 
     assert list(change_json("h", change, ())) == list(example["changes"][0])
-    assert list(example) == ["converged", "changes", "unplaced"]
+    assert list(example) == ["converged", "changes", "unplaced", "kept"]
 
 
 def test_the_json_of_explain_has_the_documented_form() -> None:

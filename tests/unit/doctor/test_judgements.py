@@ -13,7 +13,15 @@ from reconciler import __version__
 from reconciler.config import Settings
 from reconciler.core.cfg_sections import sections
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Process
+from reconciler.core.model import (
+    Endpoint,
+    Kept,
+    KeptFor,
+    Plan,
+    Process,
+    ServerRef,
+    Tenant,
+)
 from reconciler.core.placement import Context
 from reconciler.discovery.swarm_json import Role
 from reconciler.doctor import Code, Finding, Verdict
@@ -102,7 +110,27 @@ def swarm(role: Role | None = None, error: str = "") -> Evidence:
     return dataclasses.replace(FINE, world=world)
 
 
+def kept(cause: KeptFor) -> Evidence:
+    """Return evidence of a container that keeps a slot that nothing asks for."""
+    one = Kept(
+        ref=ServerRef("web", "slot1"),
+        endpoint=Endpoint(
+            backend="web",
+            address="10.0.0.1",
+            port=80,
+            tenant=Tenant(container_id="a" * 64, container="web-1"),
+        ),
+        cause=cause,
+        why="it is on several (a, b)",
+        mend="choose one",
+    )
+    world = dataclasses.replace(proxy().world, plan=Plan(kept=(one,)))
+    return evidence(ProxyReading(world=world))
+
+
 ROWS = {
+    Code.TENANT_UNCLEAR: (kept(KeptFor.UNCLEAR), "choose one"),
+    Code.RELEASE_LIMIT: (kept(KeptFor.LIMIT), "choose one"),
     Code.SWARM_WORKER: (swarm(Role(state="active")), "ask a manager by --docker"),
     Code.SWARM_ERROR: (swarm(error="no leader"), "`docker node ls` has to answer"),
     Code.OWN_CONTAINER_UNKNOWN: (

@@ -60,15 +60,21 @@ async def test_out_and_back_in_the_same_slot(
     async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(1)
         loop.start(leave(ONE), at=1.0)
-        await until(loop, proxy, AdminState.DRAIN, 0)
+        await until(loop, proxy, AdminState.MAINT, 0)
         loop.start(ONE, at=2.0)
         await until(loop, proxy, AdminState.READY, 1)
 
         assert proxy.homes() == {"10.0.0.1": "slot1"}
 
 
-@pytest.mark.parametrize("leave", [stopping, sick], ids=["stop", "unhealthy"])
-@pytest.mark.parametrize("admin", [AdminState.DRAIN, AdminState.MAINT])
+@pytest.mark.parametrize(
+    ("leave", "admin"),
+    [
+        pytest.param(stopping, AdminState.MAINT, id="stop"),
+        pytest.param(sick, AdminState.MAINT, id="unhealthy"),
+        pytest.param(sick, AdminState.DRAIN, id="unhealthy-in-drain"),
+    ],
+)
 async def test_a_hold_made_behind_our_back_survives(
     leave: Callable[[Container], Container], admin: AdminState
 ) -> None:
@@ -94,7 +100,7 @@ async def test_a_hold_made_while_it_was_drained_survives() -> None:
     async with looping(proxy, containers=(ONE,)) as loop:
         await loop.reporter.until_passes(1)
         loop.start(sick(ONE), at=1.0)
-        await until(loop, proxy, AdminState.DRAIN, 0)
+        await until(loop, proxy, AdminState.MAINT, 0)
         proxy.set(SLOT1, weight=1)
         proxy.writes.clear()
         loop.start(ONE, at=2.0)
@@ -182,7 +188,7 @@ async def test_the_drain_time_has_an_end() -> None:
         await loop.reporter.until_passes(1)
         proxy.connections[SLOT1] = 1
         loop.start(stopping(ONE), TWO, at=1.0)
-        await until(loop, proxy, AdminState.DRAIN, 0)
+        await until(loop, proxy, AdminState.MAINT, 0)
         began = asyncio.get_running_loop().time()
         await loop.reporter.until(
             lambda: proxy.homes() == {"10.0.0.2": "slot1"}, "web-2 placed"
@@ -200,7 +206,7 @@ async def test_sessions_are_shut_down_when_the_drain_time_is_over() -> None:
         await loop.reporter.until_passes(1)
         proxy.connections |= {SLOT1: 3, SLOT2: 3}
         loop.start(stopping(one), stopping(TWO), at=1.0)
-        await until(loop, proxy, AdminState.DRAIN, 0)
+        await until(loop, proxy, AdminState.MAINT, 0)
         began = asyncio.get_running_loop().time()
         await loop.reporter.until(
             lambda: ShutdownSessions(SLOT1) in proxy.writes, "the shutdown"
@@ -220,7 +226,7 @@ async def test_alarms_ring_in_a_storm_of_events() -> None:
         await loop.reporter.until_passes(1)
         proxy.connections[SLOT1] = 3
         loop.start(stopping(one), at=1.0)
-        await until(loop, proxy, AdminState.DRAIN, 0)
+        await until(loop, proxy, AdminState.MAINT, 0)
         worker = loop.workers[0]
 
         async def storm() -> None:
@@ -246,7 +252,7 @@ async def test_a_worker_at_rest_reads_nothing_but_the_process(
     async with looping(proxy, containers=(ONE, TWO)) as loop:
         await loop.reporter.until_passes(1)
         loop.start(sick(ONE), at=1.0)
-        await until(loop, proxy, AdminState.DRAIN, 0)
+        await until(loop, proxy, AdminState.MAINT, 0)
         await asyncio.sleep(QUIET_SECONDS)
         reads, passes, asked = (
             len(proxy.observed),
@@ -266,7 +272,7 @@ async def test_while_somebody_waits_a_replaced_process_is_noticed() -> None:
         await loop.reporter.until_passes(1)
         proxy.connections[SLOT1] = 2
         loop.start(stopping(ONE), TWO, at=1.0)
-        await until(loop, proxy, AdminState.DRAIN, 0)
+        await until(loop, proxy, AdminState.MAINT, 0)
         await asyncio.sleep(QUIET_SECONDS)
         proxy.tables = FakeProxy(slots=1).tables
         proxy.connections.clear()

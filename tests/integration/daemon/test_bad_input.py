@@ -95,8 +95,9 @@ async def test_bad_labels_keep_only_their_own_containers_out(
 
 
 async def test_no_exposed_port_and_no_default(engine: ScriptedEngine) -> None:
-    """Without --base-cfg a container that exposes nothing is told how to say its port."""
+    """Where free slots tell none, who exposes nothing is told how to say its port."""
     with haproxy_process("3.0") as haproxy:
+        haproxy.raw("set server web/slot64 addr 127.255.255.1 port 9100")
         engine.run("web-1", labels=WEB, ports=[])
         async with Daemon(haproxy=[haproxy.url], docker=engine.url) as daemon:
             line = await daemon.wait_log("container web-1 has no slot")

@@ -207,7 +207,11 @@ async def test_check(haproxy: HaproxyProcess, engine: ScriptedEngine) -> None:
 async def test_base_cfg_gives_ports(
     haproxy3: HaproxyProcess, engine: ScriptedEngine
 ) -> None:
-    """A container that exposes nothing gets the port on its backend's template line."""
+    """A container that exposes nothing gets the port that is given, else on its line.
+
+    The free slots tell it themselves, where they agree.
+    """
+    haproxy3.raw("set server web/slot64 addr 127.255.255.1 port 9100")
     engine.run("web-1", labels=WEB, ports=[])
 
     without, with_cfg, by_flag = await asyncio.gather(

@@ -83,6 +83,7 @@ async def test_every_panel_has_data(
         engine.kill(other)
         await until_placed(haproxy3, engine, daemon)
         engine.run("bad", labels={**WEB, "haproxy.port": "x"})
+        engine.connect("web-1", "mon")
         await prometheus.until(
             lambda: has_data(
                 prometheus, "rate(reconciler_event_to_applied_seconds_count[20s]) > 0"
@@ -92,6 +93,12 @@ async def test_every_panel_has_data(
         await prometheus.until(
             lambda: has_data(prometheus, 'reconciler_unplaced{cause="bad_label"} > 0'),
             "who has no slot",
+        )
+        await prometheus.until(
+            lambda: has_data(
+                prometheus, 'reconciler_tenants_kept{cause="unclear"} > 0'
+            ),
+            "who keeps one",
         )
         # Measured once a second.
         await prometheus.until(

@@ -10,7 +10,7 @@ Nothing is planned, validated, logged or kept. Three of them:
 * ``place_in_one_write`` sends address and state together and reads the whole table back. That
   is less than a correct tool can do (see above), and was this benchmark's only floor once. It
   says what the second round trip costs.
-* ``drain`` is the way out: weight 0 and drain, in one round trip. No inspect: whoever placed
+* ``drain`` is the way out: weight 0 and maint, in one round trip. No inspect: whoever placed
   the container knows where it is, and what its stop signal is.
 
 Fair: the setters are those that the reconciler sends, as many to a round trip, and both go
@@ -110,7 +110,7 @@ class Bare:
         """Take a container out of rotation; return the times."""
         server = f"floor/bare{self._taken[container_id]}"
         self._haproxy.ask(
-            f"set server {server} weight 0", f"set server {server} state drain"
+            f"set server {server} weight 0", f"set server {server} state maint"
         )
         return {"answered": time.time_ns()}
 

@@ -1,6 +1,6 @@
 """Who sees, from aside, what the reconciler did: by HAProxy's own table.
 
-It sleeps until HAProxy logs that a server is up (or enters drain), and then asks HAProxy for
+It sleeps until HAProxy logs that a server is up (or goes down for maintenance), and then asks HAProxy for
 its table until as many slots are as were logged. Asking all the time instead would take a
 processor from what is measured: it made the reconciler 2 ms slower on two of them.
 """
@@ -117,7 +117,7 @@ class Observer:
     def _ask(self, role: Role, found: _Found) -> None:
         """Ask once, and again while fewer slots are there than were logged."""
         noticed = time.time_ns()
-        found.logged += self._log.count(b" drain" if role.is_out else b" is UP")
+        found.logged += self._log.count(b"DOWN for maintenance" if role.is_out else b" is UP")
         for _ in range(100):
             fresh = self._now(role) - self._before - found.places.keys()
             stamp = time.time_ns()

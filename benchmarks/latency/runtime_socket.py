@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 
-_DRAIN = 0x08
+_MAINT = 0x01
+_PLACEHOLDERS = "127.255.255."
 _CONFIGURED_MAINT = 0x04
 """Set for ever on a server that the configuration calls disabled; says nothing of now."""
 
@@ -51,7 +52,7 @@ class RuntimeSocket:
         return ready_in(self.ask(f"show servers state {backend}")[0])
 
     def draining(self, backend: str) -> frozenset[Place]:
-        """Return the servers of a backend that are in drain."""
+        """Return the servers of a backend that were taken out with their tenants."""
         return draining_in(self.ask(f"show servers state {backend}")[0])
 
     def close(self) -> None:
@@ -71,8 +72,14 @@ def ready_in(state: str) -> frozenset[Place]:
 
 
 def draining_in(state: str) -> frozenset[Place]:
-    """Return who an administrator has put in drain."""
-    return frozenset(_place(row) for row in _rows(state) if int(row[_ADMIN]) & _DRAIN)
+    """Return who is in maint at weight 0, and at an address of its own."""
+    return frozenset(
+        _place(row)
+        for row in _rows(state)
+        if int(row[_ADMIN]) & _MAINT
+        and row[_WEIGHT] == "0"
+        and not row[_ADDRESS].startswith(_PLACEHOLDERS)
+    )
 
 
 def _rows(state: str) -> Iterator[list[str]]:

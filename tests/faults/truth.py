@@ -16,10 +16,9 @@ class Expected:
 
     ready: frozenset[str]
     drained: frozenset[str]
-    """Must be in drain at weight 0: they had a slot and keep it."""
+    """Must be in maint at weight 0: they had a slot and keep it."""
     perhaps_out: frozenset[str]
-    """Out of rotation at weight 0, or nowhere: it depends on whether they had a slot. In
-    maint where they became unhealthy in the middle of getting one."""
+    """Out of rotation at weight 0, or nowhere: it depends on whether they had a slot."""
     unsure: frozenset[str] = frozenset()
     """Told to stop while something was wrong: only an event tells of it, and it may be lost.
     They are in rotation, or out of it at weight 0."""
@@ -60,7 +59,7 @@ def expected(
     """Return what the table must be.
 
     ``keepers`` are ids of containers that had a slot and did nothing to lose it: unhealthy,
-    they keep it in drain. ``stopping`` are names of containers that were told to stop and
+    they keep it, out of rotation. ``stopping`` are names of containers that were told to stop and
     still run: like unhealthy ones they get nothing new. ``unsure`` are those among them of
     whom the daemon may not know.
     """

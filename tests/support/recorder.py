@@ -60,11 +60,13 @@ class Step(NamedTuple):
 
     @property
     def state(self) -> str:
-        """One word. ``between``: on its way, out of rotation and not yet, or still, free."""
-        if self.admin & _MAINT:
-            is_free = self.address.startswith(_PLACEHOLDERS)
-            return FREE if is_free else (HELD if self.weight else BETWEEN)
-        if self.admin & _DRAIN:
+        """One word. ``drain`` is out of rotation by the reconciler's own hand, at an address.
+
+        It is also a moment on the way in; ``between`` is what is neither in nor out.
+        """
+        if self.admin & _MAINT and self.address.startswith(_PLACEHOLDERS):
+            return FREE
+        if self.admin & (_MAINT | _DRAIN):
             return HELD if self.weight else DRAIN
         return READY if self.weight else BETWEEN
 
@@ -179,7 +181,7 @@ class Recorder:
         """Return what became of the slots that had one of these addresses, in order.
 
         From when a slot has the address until it is free of it, that included. Steps
-        ``between`` and repetitions of a state are left out.
+        ``between``, the way in and repetitions of a state are left out.
         """
         homes: set[str] = set()
         found: list[Step] = []
@@ -193,9 +195,10 @@ class Recorder:
                 homes.discard(step.slot)
                 step = step if step.state == FREE else step._replace(admin=1, weight=0)  # noqa: PLW2901
             last = found[-1] if found else None
-            if step.state != BETWEEN and (
-                last is None or (last.slot, last.state) != (step.slot, step.state)
-            ):
+            is_way_in = step.state == DRAIN and (last is None or last.state == FREE)
+            if step.state == BETWEEN or is_way_in:
+                continue
+            if last is None or (last.slot, last.state) != (step.slot, step.state):
                 found.append(step)
         return found
 

@@ -11,7 +11,7 @@ OUT_OF_ROTATION = 0x01 | 0x02 | 0x20 | 0x08 | 0x10
 """Bits of srv_admin_state: forced, inherited and by-resolver maint; forced and inherited
 drain (management manual 9.3, ``show servers state``)."""
 
-IN_DRAIN = 0x08
+IN_MAINT = 0x01
 
 
 class Row(NamedTuple):
@@ -34,8 +34,9 @@ class Row(NamedTuple):
 
     @property
     def is_drained(self) -> bool:
-        """Whether it is out, and what it has goes on."""
-        return self.is_out and self.admin & OUT_OF_ROTATION == IN_DRAIN
+        """Whether it is out with its tenant, by our own doing: what it has goes on."""
+        in_maint = self.admin & OUT_OF_ROTATION == IN_MAINT
+        return self.is_out and in_maint and not self.is_free
 
     @property
     def is_free(self) -> bool:

@@ -11,7 +11,7 @@ from latency.summary import Findings, ratios, verdicts
 STATE = """1
 # be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight ...
 2 bench 1 slot1 10.0.0.1 2 4 1 1 9 1 0 2 0 0 0 0 - 8000 - 0 0 - - 0
-2 bench 2 slot2 10.0.0.2 2 12 0 1 9 1 0 2 0 0 0 0 - 8000 - 0 0 - - 0
+2 bench 2 slot2 10.0.0.2 0 5 0 1 9 1 0 2 0 0 0 0 - 8000 - 0 0 - - 0
 2 bench 3 slot3 10.0.0.3 2 4 0 1 9 1 0 2 0 0 0 0 - 8000 - 0 0 - - 0
 2 bench 4 slot4 127.255.255.1 0 5 1 1 9 1 0 0 0 0 0 0 - 8000 - 0 0 - - 0
 """
@@ -27,7 +27,7 @@ def test_only_a_server_with_a_weight_is_in_rotation() -> None:
 
 
 def test_a_draining_server_is_seen_with_its_address() -> None:
-    """The drain bit decides, not the one of a slot that is born disabled."""
+    """Forced maint and weight 0 decide, at an address that is no placeholder."""
     assert draining_in(STATE) == {Place("slot2", "10.0.0.2", "8000")}
 
 

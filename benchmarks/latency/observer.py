@@ -117,7 +117,9 @@ class Observer:
     def _ask(self, role: Role, found: _Found) -> None:
         """Ask once, and again while fewer slots are there than were logged."""
         noticed = time.time_ns()
-        found.logged += self._log.count(b"DOWN for maintenance" if role.is_out else b" is UP")
+        found.logged += self._log.count(
+            b"DOWN for maintenance" if role.is_out else b" is UP"
+        )
         for _ in range(100):
             fresh = self._now(role) - self._before - found.places.keys()
             stamp = time.time_ns()

@@ -102,17 +102,22 @@ class Settings:
 
         Raises ConfigError: base_cfg cannot be read.
         """
-        ports = {}
-        if self.base_cfg is not None:
-            try:
-                text = self.base_cfg.read_text(encoding="utf-8", errors="replace")
-            except OSError as error:
-                raise ConfigError(
-                    f"base-cfg {quoted(self.base_cfg)} cannot be read: {error.strerror}; "
-                    "give the path of HAProxy's configuration, or leave the option out"
-                ) from error
-            ports = default_ports(text, self.slot_prefix)
-        return ports
+        return default_ports(self.base_text(), self.slot_prefix)
+
+    def base_text(self) -> str:
+        """Return the text of base_cfg, '' where none is given.
+
+        Raises ConfigError: it cannot be read.
+        """
+        if self.base_cfg is None:
+            return ""
+        try:
+            return self.base_cfg.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise ConfigError(
+                f"base-cfg {quoted(self.base_cfg)} cannot be read: {error.strerror}; "
+                "give the path of HAProxy's configuration, or leave the option out"
+            ) from error
 
 
 def read_toml(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:

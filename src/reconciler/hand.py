@@ -48,6 +48,8 @@ class Place:
     tenant: Tenant | None
     endpoint: Endpoint | None
     tls: Tls | None = None
+    trusts_healthcheck: bool = False
+    """Docker's HEALTHCHECK alone lets it in."""
 
     @property
     def ref(self) -> ServerRef:
@@ -174,6 +176,7 @@ def _places_in(world: World, proxy: ProxyWorld) -> Iterable[Place]:
             tenant=tenants.of(server),
             endpoint=endpoints.get(key),
             tls=world.settings.tls,
+            trusts_healthcheck=world.settings.trusts_healthcheck,
         )
 
 
@@ -233,7 +236,11 @@ def _made_ready(place: Place) -> list[Action]:
         return [SetState(server.ref, AdminState.READY)]
     # Out of maint a checked server is up at once: let its check pass first. Weight 0 in
     # between, so that there is no gap, and so that the daemon finishes what we may not.
-    is_healthy = place.endpoint is not None and place.endpoint.is_healthy
+    is_healthy = (
+        place.trusts_healthcheck
+        and place.endpoint is not None
+        and place.endpoint.is_healthy
+    )
     check = [SetHealthDown(server.ref)] if server.has_check and not is_healthy else []
     if server.agent is not Agent.NONE:
         return [

@@ -76,6 +76,12 @@ class Proxy(Protocol):
     async def process(self) -> Process:
         """Read which process answers now: one cheap command."""
 
+    async def check_result(self, server: Server) -> str | None:
+        """Read the result of one server's last check, None where it has none.
+
+        ``server`` is as it was read before. Raises RuntimeSocketError.
+        """
+
     async def readings(self) -> Mapping[ServerRef, Reading]:
         """Read the statistics of all servers: sessions, requests, checks.
 

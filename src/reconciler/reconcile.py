@@ -25,6 +25,7 @@ from reconciler.core.model import (
     Server,
     ServerRef,
     SetHealthDown,
+    SetHealthUp,
     SetWeight,
     Unplaced,
 )
@@ -145,7 +146,8 @@ async def _take_in(
     """Note what was done, each server once, however much was done to it."""
     for number, (ref, actions) in enumerate(done.items(), 1):
         # Health moves on by itself, within one check: a *down* kept here would be stale.
-        lasting = [one for one in actions if not isinstance(one, SetHealthDown)]
+        passing = SetHealthDown | SetHealthUp
+        lasting = [one for one in actions if not isinstance(one, passing)]
         servers.put(server_after_all(servers.get(ref), lasting, now=now))
         if number % SERVERS_AT_ONCE == 0:
             await asyncio.sleep(0)

@@ -39,6 +39,7 @@ class LogReporter:
         self._told: dict[str, frozenset[tuple[str | None, str, str]]] = {}
         self._held: dict[str, dict[ServerRef, Server]] = {}
         self._kept: dict[str, frozenset[tuple[ServerRef, str, str]]] = {}
+        self._unreached: dict[str, frozenset[str]] = {}
 
     def passed(self, report: PassReport) -> None:
         """Log one pass: its changes, refusals, failure, who is newly unplaced or held."""
@@ -58,6 +59,7 @@ class LogReporter:
             _log.debug("pass found nothing to do", extra=reason | where)
         self._tell_unplaced(report.worker, where)
         self._tell_kept(report.worker, where)
+        self._tell_unreached(report.worker, where)
         if report.reason in FULL_READINGS:
             self._tell_holds(report.worker, where)
 
@@ -110,6 +112,7 @@ class LogReporter:
         self._told.pop(worker.name, None)
         self._held.pop(worker.name, None)
         self._kept.pop(worker.name, None)
+        self._unreached.pop(worker.name, None)
         _log.info("haproxy has gone", extra={"haproxy": worker.name})
 
     def haproxy_missing(self, problem: str) -> None:
@@ -163,6 +166,21 @@ class LogReporter:
                 one.ref,
                 one.reason,
                 extra=extra | where,
+            )
+
+    def _tell_unreached(self, worker: WorkerStatus, where: Fields) -> None:
+        """Say once where HAProxy's checks fail though the ports are open to us."""
+        now = frozenset(worker.unreached)
+        before, self._unreached[worker.name] = (
+            self._unreached.get(worker.name, frozenset()),
+            now,
+        )
+        for backend in sorted(now - before):
+            _log.warning(
+                "haproxy's checks fail in backend %s where we can connect: they alone decide "
+                "there, until haproxy is restarted",
+                backend,
+                extra={"backend": backend} | where,
             )
 
     def _tell_holds(self, worker: WorkerStatus, where: Fields) -> None:

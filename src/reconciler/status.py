@@ -51,6 +51,8 @@ class WorkerStatus:
     """The ports of the free slots by backend: one where they agree."""
     file_ports: dict[str, int] = field(default_factory=dict)
     """The ports of the slots' lines in HAProxy's configuration, where that is known."""
+    unreached: set[str] = field(default_factory=set)
+    """Backends whose tenants we reach and HAProxy does not: nobody is called up there."""
     generation: int = 0
     connects: int = 0
     """How often a session was opened."""

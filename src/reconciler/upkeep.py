@@ -17,14 +17,18 @@ from collections.abc import (
     Iterable,
 )
 from dataclasses import dataclass, field
+from itertools import islice
 
 from reconciler.alarms import Alarms
 from reconciler.core.caution import sure_claims, sure_tables
+from reconciler.core.check_kind import is_plain, is_plain_result
 from reconciler.core.claims import ClaimTable
 from reconciler.core.desired import Claim, desired_from
 from reconciler.core.keeping import GONE
 from reconciler.core.model import (
     ANY_PORT,
+    Action,
+    AdminState,
     Cause,
     Change,
     Container,
@@ -37,6 +41,8 @@ from reconciler.core.model import (
     Rotation,
     Server,
     ServerRef,
+    SetHealthDown,
+    SetHealthUp,
     Unplaced,
 )
 from reconciler.core.plan import (
@@ -45,6 +51,7 @@ from reconciler.core.plan import (
     backends_with_slots,
     parts_of,
     plan,
+    slot_number,
 )
 from reconciler.core.touched import Touched
 from reconciler.mirror import Mirror
@@ -74,6 +81,9 @@ more costs more than reading all connections of their backend."""
 
 FEW = 4
 """So many slots are looked at before the plan says that it needs them read."""
+
+LOOKED_FOR = 256
+"""Among so many servers of a backend one is looked for whose check passes."""
 
 MORE_FREE = 2
 """So many more free slots are looked at where the first of them might be busy. Those behind
@@ -122,15 +132,28 @@ class Upkeep:
         reporter: Reporter,
         is_current: Callable[[], bool] = lambda: True,
         file_ports: Callable[[Process], dict[str, int]] = lambda _: {},
+        file_checks: Callable[[Process], dict[str, bool]] = lambda _: {},
         learned: Callable[[], None] = lambda: None,
     ) -> None:
         """``is_current`` tells whether Docker answers, so that absence means something.
 
         ``file_ports`` are the templates' ports by HAProxy's configuration, where the table
-        does not tell them. ``learned`` is called when the ports of free slots are others.
+        does not tell them; ``file_checks`` are whether the slots' checks are a plain connect,
+        by the same. ``learned`` is called when the ports of free slots are others.
         """
         self._is_current = is_current
         self._file_ports = file_ports
+        self._file_checks = file_checks
+        self._plain_by_file: dict[str, bool] = {}
+        self._plain_by_result: dict[str, bool] = {}
+        """Whether a backend's check is a plain connect, by the results of checks."""
+        self._to_doubt: dict[ServerRef, Place] = {}
+        self._doubtful: dict[ServerRef, Place] = {}
+        """Slots that we called up, and that HAProxy calls down since."""
+        self._called_up: dict[ServerRef, Place] = {}
+        """Slots that we called up, since the last whole reading."""
+        self.opened: dict[ServerRef, Place] = {}
+        """Slots whose ports were found open, to be called up with the next pass."""
         self._learned = learned
         self._heard: dict[str | None, set[Place]] = {}
         """Places that events were about since Docker answered last."""
@@ -190,7 +213,8 @@ class Upkeep:
     @property
     def has_work(self) -> bool:
         """Whether something is left for the next pass."""
-        return bool(self.touched or self.dirty or self._unfinished or self.must_observe)
+        waits = self.touched or self.dirty or self._unfinished or self.opened
+        return bool(waits or self.must_observe)
 
     @property
     def has_only_newcomers(self) -> bool:
@@ -206,6 +230,10 @@ class Upkeep:
         """
         await self._forget_connections()
         scope = await self._fresh_scope()
+        await self._call_up()
+        if scope.is_everything:
+            await self._learn_checks(self._with_slots)
+            self._doubt()
         planned, generation = await self._read_and_planned(scope)
         self._note_unplaced(planned, scope)
         self._note_kept(planned, scope)
@@ -263,6 +291,8 @@ class Upkeep:
         if whole and not self.must_observe:
             differing = await self._observe(whole)
             scope.backends |= differing | (whole - self._settled)
+        if not self.must_observe and self.status.process is not None:
+            await self._learn_checks({ref.backend for ref in refs})
 
     def _by_size(self, refs: Collection[ServerRef]) -> tuple[set[str], list[ServerRef]]:
         """Tell backends that are read in whole from servers that are read by themselves."""
@@ -488,6 +518,8 @@ class Upkeep:
             backends, with_connections=True if with_connections else None
         )
         is_replaced = not observed.process.is_same(status.process)
+        if is_replaced:
+            self._forget_checks(observed.process)
         if is_replaced and backends is not None:
             # The other backends of the table are of a process that is gone.
             self.must_observe = "the haproxy process was replaced"
@@ -514,6 +546,88 @@ class Upkeep:
         if backends is None:
             self._learn_ports()
         return differing
+
+    def to_knock(self, outcome: Outcome) -> list[tuple[ServerRef, Place]]:
+        """Return the slots that a pass let in, and that wait for no more than an open port.
+
+        And those of which there is doubt whether HAProxy reaches what we do.
+        """
+        refs = {a.ref for a in outcome.plan.actions if isinstance(a, SetHealthDown)}
+        refs -= {action.ref for action, _ in outcome.refusals}
+        found = []
+        for ref in refs:
+            server = self._mirror.get(ref)
+            is_in = server.admin is AdminState.READY and not server.is_checked_elsewhere
+            if is_in and self._is_plain(ref.backend):
+                found.append((ref, (server.address, server.port)))
+        doubtful, self._to_doubt = self._to_doubt, {}
+        return found + list(doubtful.items())
+
+    def _is_plain(self, backend: str) -> bool:
+        if backend in self.status.unreached:
+            return False
+        by_result = self._plain_by_result.get(backend)
+        return is_plain(by_result, self._plain_by_file.get(backend))
+
+    async def _call_up(self) -> None:
+        """Say of slots whose ports are open that their checks would pass.
+
+        Of those only that have the same tenant still, in rotation. One that HAProxy calls down
+        all the same is out of its reach, or checked in a way that we do not know.
+        """
+        opened, self.opened = self.opened, {}
+        actions: list[Action] = []
+        for ref, place in opened.items():
+            server = self.status.tables.get(ref.backend, {}).get(ref.server)
+            if server is None or (server.address, server.port) != place:
+                continue
+            if server.admin is not AdminState.READY:
+                continue
+            if self._doubtful.pop(ref, None) == place:
+                self.status.unreached.add(ref.backend)
+            if ref.backend not in self.status.unreached:
+                actions.append(SetHealthUp(ref))
+                self._called_up[ref] = place
+        if actions:
+            await self._proxy.apply(actions)
+
+    async def _learn_checks(self, backends: Collection[str]) -> None:
+        """Ask for one result in each of these backends whose kind of check is not known."""
+        for backend in sorted(set(backends) - self._plain_by_result.keys()):
+            servers = self.status.tables.get(backend, {}).values()
+            passing = (
+                one
+                for one in islice(servers, LOOKED_FOR)
+                if one.has_check
+                and one.is_up
+                and one.admin is AdminState.READY
+                and slot_number(one.ref.server, self.status.slot_prefix) is not None
+            )
+            one = next(passing, None)
+            if one is not None:
+                kind = is_plain_result(await self._proxy.check_result(one))
+                if kind is not None:
+                    self._plain_by_result[backend] = kind
+
+    def _doubt(self) -> None:
+        """Find whom we called up, and whose checks fail by HAProxy's own word."""
+        called, self._called_up = self._called_up, {}
+        self._doubtful = {}
+        for ref, place in called.items():
+            server = self.status.tables.get(ref.backend, {}).get(ref.server)
+            is_there = server is not None and (server.address, server.port) == place
+            if server is None or not is_there or server.admin is not AdminState.READY:
+                continue
+            if not server.is_up:
+                self._doubtful[ref] = place
+        self._to_doubt = dict(self._doubtful)
+
+    def _forget_checks(self, process: Process) -> None:
+        """Another process may have another configuration, and is elsewhere perhaps."""
+        self._plain_by_file = self._file_checks(process)
+        self._plain_by_result, self.opened = {}, {}
+        self._doubtful, self._called_up = {}, {}
+        self.status.unreached = set()
 
     def _learn_ports(self) -> None:
         """Tell what ports the free slots have, where that has changed."""

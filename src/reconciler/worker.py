@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from reconciler.core.claims import ClaimTable
-from reconciler.core.model import Process
+from reconciler.core.model import Place, Process, ServerRef
 from reconciler.core.plan import Rules
 from reconciler.core.touched import Touched
+from reconciler.dialer import Dialer
 from reconciler.errors import RuntimeSocketError
 from reconciler.ports import Proxy
 from reconciler.reconcile import Outcome
@@ -90,13 +91,14 @@ class Worker:
         has_newcomers: Callable[[], bool] = lambda: False,
         is_current: Callable[[], bool] = lambda: True,
         file_ports: Callable[[Process], dict[str, int]] = lambda _: {},
+        file_checks: Callable[[Process], dict[str, bool]] = lambda _: {},
         learned: Callable[[], None] = lambda: None,
     ) -> None:
         """``unread`` tells how many containers events were about that were not read yet.
 
         ``has_newcomers`` tells whether a HAProxy was just found that is not filled yet.
         ``is_current`` tells whether Docker answers. While it does not, nothing is done by
-        memory alone. ``file_ports`` and ``learned`` are Upkeep's.
+        memory alone. ``file_ports``, ``file_checks`` and ``learned`` are Upkeep's.
         """
         self._unread = unread
         self._has_newcomers = has_newcomers
@@ -124,13 +126,20 @@ class Worker:
             reporter=reporter,
             is_current=is_current,
             file_ports=file_ports,
+            file_checks=file_checks,
             learned=learned,
         )
+        self._dialer = Dialer(self._opened)
 
     def wake(self, touched: Touched, *, at: float | None) -> None:
         """These claims changed, by an event of this time (Unix seconds; None: by none)."""
         self._upkeep.touch(touched)
         self._date(at)
+        self._wakeup.set()
+
+    def _opened(self, ref: ServerRef, place: Place) -> None:
+        """A newcomer's port is open: it is called up with the next pass."""
+        self._upkeep.opened[ref] = place
         self._wakeup.set()
 
     def _date(self, at: float | None) -> None:
@@ -149,6 +158,7 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tell_all())
+                tasks.create_task(self._dialer.run())
                 await self._reconcile()
         finally:
             if self._session_watch is not None:
@@ -278,6 +288,7 @@ class Worker:
                 async for outcome in outcomes:
                     self._watch_session()
                     self._note(outcome, is_first=is_first)
+                    self._dialer.begin(upkeep.to_knock(outcome))
                     is_first = False
                     self._note_report(reason, outcome, loop.time() - started, event_at)
                     started = loop.time()
@@ -344,6 +355,7 @@ class Worker:
 
     def _note_failure(self, failure: RuntimeSocketError) -> None:
         status = self.status
+        self._dialer.forget()
         status.is_reached = False
         status.has_converged = False
         status.error = str(failure)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from tests.fakes.containers import by_id
@@ -102,6 +102,7 @@ class Loop:
         drain_seconds: float = DRAIN_SECONDS,
         sources: Sequence[str] = (),
         found: Sequence[FakeProxy] = (),
+        file_checks: Mapping[str, bool] | None = None,
     ) -> None:
         self.proxies = proxies
         self.unread = 0
@@ -130,6 +131,7 @@ class Loop:
                 unread=lambda: self.unread,
                 has_newcomers=lambda: self.crew.has_newcomers(),  # noqa: PLW0108 - it comes later
                 is_current=lambda: self.controller.is_current,
+                file_checks=lambda _: dict(file_checks or {}),
             )
 
         def hire(url: str) -> Worker:
@@ -174,10 +176,11 @@ async def looping(
     is_informed: bool = True,
     sources: Sequence[str] = (),
     found: Sequence[FakeProxy] = (),
+    file_checks: Mapping[str, bool] | None = None,
 ) -> AsyncIterator[Loop]:
     """Run a loop for the length of a block; Docker was read and has these containers.
 
-    ``found`` are HAProxies that ``sources`` may find, each by its name.
+    ``file_checks`` says of backends whether their check is a plain connect. ``found`` are HAProxies that ``sources`` may find, each by its name.
     """
     loop = Loop(
         *proxies,
@@ -185,6 +188,7 @@ async def looping(
         drain_seconds=drain_seconds,
         sources=sources,
         found=found,
+        file_checks=file_checks,
     )
     loop.start(*containers)
     task = asyncio.create_task(loop.controller.run())

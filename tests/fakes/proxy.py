@@ -219,6 +219,12 @@ class FakeProxy:
         await self._reach()
         return dict(self.statistics)
 
+    async def check_result(self, server: Server) -> str | None:
+        """Return the result that a test put into ``statistics``."""
+        await self._reach()
+        found = self.statistics.get(server.ref)
+        return None if found is None else found.check
+
     async def wait_closed(self) -> None:
         """Return when the session ends, or at once where there is none."""
         if self._session is not None:

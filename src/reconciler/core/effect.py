@@ -19,6 +19,7 @@ from reconciler.core.model import (
     SetAddress,
     SetAgent,
     SetHealthDown,
+    SetHealthUp,
     SetState,
     SetWeight,
     ShutdownSessions,
@@ -50,8 +51,8 @@ def server_after_all(
                 changes["address"] = address
                 if port is not None:
                     changes["port"] = port
-            case SetHealthDown():
-                changes["is_up"] = False
+            case SetHealthDown() | SetHealthUp():
+                changes["is_up"] = isinstance(action, SetHealthUp)
             case SetAgent(_, is_enabled):
                 changes["agent"] = Agent.ACTIVE if is_enabled else Agent.SILENCED
             case ShutdownSessions():

@@ -127,6 +127,8 @@ class Server:
     """When it left rotation, on the same clock, as far as *we* know: HAProxy dates a maint,
     but since 2.8 no drain. None: in rotation, or not known."""
     agent: Agent = Agent.NONE
+    is_checked_elsewhere: bool = False
+    """Its check goes to another address or port than it has itself."""
 
     @property
     def is_free(self) -> bool:
@@ -498,6 +500,13 @@ class SetHealthDown:
 
 
 @dataclass(frozen=True, slots=True)
+class SetHealthUp:
+    """Tell HAProxy that a check would pass now; its own checks go on from there."""
+
+    ref: ServerRef
+
+
+@dataclass(frozen=True, slots=True)
 class SetAgent:
     """Have a server's agent asked, or not (management manual, ``enable agent``)."""
 
@@ -518,6 +527,7 @@ Action = (
     | SetAddress
     | ConfirmAddress
     | SetHealthDown
+    | SetHealthUp
     | SetAgent
     | ShutdownSessions
 )

@@ -149,6 +149,7 @@ def is_same(known: Server, fresh: Server) -> bool:
         and known.initial_weight == fresh.initial_weight
         and known.has_check is fresh.has_check
         and known.agent is fresh.agent
+        and known.is_checked_elsewhere is fresh.is_checked_elsewhere
         and _is_same_date(known.last_change, fresh.last_change)
     )
 

@@ -23,6 +23,7 @@ from reconciler.core.model import (
     SetAddress,
     SetAgent,
     SetHealthDown,
+    SetHealthUp,
     SetState,
     SetWeight,
     ShutdownSessions,
@@ -118,6 +119,8 @@ def command(action: Action) -> str:
             line = f"{_set_server(ref)} addr {address(text)}{_port_word(text, number)}"
         case SetHealthDown(ref):
             line = f"{_set_server(ref)} health down"
+        case SetHealthUp(ref):
+            line = f"{_set_server(ref)} health up"
         case SetAgent(ref, is_enabled):
             line = f"{'enable' if is_enabled else 'disable'} agent {reference(ref)}"
         case ShutdownSessions(ref):
@@ -159,8 +162,9 @@ def purpose(action: Action) -> str:
         case SetAddress(ref, text, number) | ConfirmAddress(ref, text, number):
             verb = "set" if isinstance(action, SetAddress) else "confirm"
             return f"{verb} address of {ref} to {endpoint(text, number)}"
-        case SetHealthDown(ref):
-            return f"set health of {ref} to down"
+        case SetHealthDown(ref) | SetHealthUp(ref):
+            word = "up" if isinstance(action, SetHealthUp) else "down"
+            return f"set health of {ref} to {word}"
         case SetAgent(ref, is_enabled):
             return f"{'enable' if is_enabled else 'disable'} the agent of {ref}"
         case ShutdownSessions(ref):

@@ -158,6 +158,17 @@ class RuntimeProxy:
         self._is_unsettled = False
         return process, [seen.get(one.ref, one) for one in servers]
 
+    async def check_result(self, server: Server) -> str | None:
+        """Read the result of one server's last check: what a single row tells.
+
+        See :meth:`reconciler.ports.Proxy.check_result`. Raises RuntimeSocketError.
+        """
+        line = commands.show_one_server(server.ref.backend, server.server_id)
+        (raw,) = await self._client.exchange([line])
+        row = single.row(replies.answered(Reply.parse(line, raw)))
+        is_it = row is not None and row.server == server.ref.server
+        return row.check or None if row is not None and is_it else None
+
     async def _table(
         self,
         first: replies.Vitals,

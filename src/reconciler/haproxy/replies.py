@@ -284,6 +284,8 @@ class _StateColumns:
         self._since = column["srv_time_since_last_change"]
         self._check = column["srv_check_state"]
         self._agent = column["srv_agent_state"]
+        self._check_port = column["srv_check_port"]
+        self._check_address = column["srv_check_addr"]
 
     def server(
         self,
@@ -310,6 +312,9 @@ class _StateColumns:
             last_change=now - since if 0 <= since <= uptime_seconds + 1 else None,
             connections=None if connections is None else connections.get(str(ref)),
             agent=_agent(row[self._agent]),
+            is_checked_elsewhere=(
+                row[self._check_port] != "0" or row[self._check_address] != "-"
+            ),
         )
 
 

@@ -29,9 +29,13 @@ class Row:
     weight: int
     connections: int
     """In use, or sessions open: in TCP mode HAProxy counts only the latter."""
+    check: str
+    """The last check's result, '' where there is none."""
 
 
-_COLUMNS = ("svname", "status", "addr", "uweight", "scur", "used_conn_cur")
+_COLUMNS = (
+    *("svname", "status", "addr", "uweight", "scur", "used_conn_cur", "check_status"),
+)
 
 
 @lru_cache(maxsize=8)
@@ -54,10 +58,18 @@ def row(reply: Reply) -> Row | None:
             return None
         # Some cells before these may be quoted (``last_chk``).
         cells = next(csv.reader((line,)))
-        name, status, place, weight, sessions, used = (cells[at] for at in places)
+        name, status, place, weight, sessions, used, check = (
+            cells[at] for at in places
+        )
         address, port = _endpoint(place)
         return Row(
-            name, status, address, port, int(weight), max(int(sessions), int(used or 0))
+            name,
+            status,
+            address,
+            port,
+            int(weight),
+            max(int(sessions), int(used or 0)),
+            check,
         )
     except (IndexError, ValueError, csv.Error) as error:
         raise RemoteProtocolError(

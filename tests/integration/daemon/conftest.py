@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -21,6 +22,7 @@ __all__ = [
     "Row",
     "ready",
     "ready_addresses",
+    "resyncs",
     "running",
     "table",
     "two_daemons",
@@ -64,6 +66,20 @@ async def until_placed(
         return ready_addresses(haproxy) == running(engine)
 
     await until(is_placed, f"{len(running(engine))} ready slots", daemon)
+
+
+async def resyncs(daemon: Daemon, count: int) -> None:
+    """Return after so many more whole readings."""
+
+    async def passes() -> float:
+        text = (await daemon.get("/metrics")).body
+        found = re.findall(r"reconciler_passes_total\{.*\} (\S+)", text)
+        return sum(map(float, found))
+
+    wanted = await passes() + count
+    async with asyncio.timeout(20):
+        while await passes() < wanted:  # noqa: ASYNC110 - the daemon tells nobody
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager

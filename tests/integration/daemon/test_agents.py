@@ -8,7 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.integration.daemon.conftest import WEB, table, until, until_placed
+from tests.integration.daemon.conftest import (
+    WEB,
+    resyncs,
+    table,
+    until,
+    until_placed,
+)
 from tests.scripted_engine import ScriptedEngine
 from tests.support.daemon import Daemon
 from tests.support.haproxy_process import VERSIONS, HaproxyProcess, haproxy_process
@@ -87,20 +93,6 @@ async def commands(daemon: Daemon) -> int:
     text = (await daemon.get("/metrics")).body
     found = re.search(r'reconciler_commands_total\{.*result="done"\} (\S+)', text)
     return int(float(found[1])) if found else 0
-
-
-async def resyncs(daemon: Daemon, count: int) -> None:
-    """Return after so many more whole readings."""
-
-    async def passes() -> float:
-        text = (await daemon.get("/metrics")).body
-        found = re.findall(r"reconciler_passes_total\{.*\} (\S+)", text)
-        return sum(map(float, found))
-
-    wanted = await passes() + count
-    async with asyncio.timeout(20):
-        while await passes() < wanted:  # noqa: ASYNC110 - the daemon tells nobody
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -122,12 +122,16 @@ def test_ready_after_maint_waits_for_the_check() -> None:
     """Weight 0 meanwhile, so that no request comes before; the weight it had comes last."""
     unchecked = actions(place(MAINT, 5), READY)
     checked = actions(place(MAINT, 5, has_check=True), READY)
-    healthy = actions(place(MAINT, 5, has_check=True, is_healthy=True), READY)
+    sound = place(MAINT, 5, has_check=True, is_healthy=True)
+    healthy = actions(sound, READY)
+    trusted = actions(dataclasses.replace(sound, trusts_healthcheck=True), READY)
     unknown = actions(place(MAINT, 5, has_check=True, is_known=False), READY)
 
     without = [SetWeight(REF, 0), SetState(REF, READY), SetWeight(REF, 5)]
-    assert (unchecked, healthy) == (without, without)
-    assert checked == unknown == [*without[:2], SetHealthDown(REF), without[2]]
+    assert (unchecked, trusted) == (without, without)
+    assert (
+        checked == unknown == healthy == [*without[:2], SetHealthDown(REF), without[2]]
+    )
 
 
 @pytest.mark.parametrize("admin", [DRAIN, MAINT])

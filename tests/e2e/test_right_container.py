@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,3 +164,75 @@ def test_an_agents_nothing_is_nothing(engine: Engine, tmp_path: Path) -> None:
             found += posted(stack, 100)
             assert weight() == 0
         assert (found[replica], failed(found)) == (0, 0)
+
+
+class Sticky(threading.Thread):
+    """A client that keeps its cookie and its connection, and POSTs until it is told to end."""
+
+    def __init__(self, port: int, ends: threading.Event) -> None:
+        super().__init__(daemon=True)
+        self._port, self._ends = port, ends
+        self.by: Counter[str] = Counter()
+        """Answers by the container, or by HAProxy's status."""
+
+    def run(self) -> None:
+        """POST, at most so often."""
+        cookie = ""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        for _ in range(MOST_POSTS):
+            if self._ends.is_set():
+                break
+            headers = {"Cookie": cookie} if cookie else {}
+            try:
+                connection.request("POST", "/", body=b"x", headers=headers)
+                answer = connection.getresponse()
+                text = answer.read().decode().strip()
+                given = answer.getheader("Set-Cookie")
+                cookie = given.partition(";")[0] if given else cookie
+                self.by[text if answer.status == 200 else str(answer.status)] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.by[repr(error)] += 1
+                connection.close()
+        connection.close()
+
+
+MOST_POSTS = 20_000
+
+
+def test_sticky_clients_leave_with_the_stop_signal(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """From containers that ignore SIGTERM for a second: no POST is late, and none is lost."""
+    cookie = (
+        "    cookie SRV insert indirect nocache dynamic\n"
+        "    dynamic-cookie-key secret\nTEMPLATE"
+    )
+    override = (
+        roles(tmp_path, cookie)
+        .replace('ROLE: primary, AGENT: "100%"', 'ROLE: primary, STOP_SECONDS: "1"')
+        .replace("stop_grace_period: 1s", "stop_grace_period: 5s")
+    )
+    with Stack(engine, tmp_path, override=override) as stack:
+        stack.engine.docker("rm", "--force", stack.container("replica"))
+        stack.scale("web", 3)
+        served = stack.wait_converged("web", 3)
+        ends = threading.Event()
+        clients = [Sticky(stack.http_port, ends) for _ in range(6)]
+        for client in clients:
+            client.start()
+        wait_until(
+            lambda: all(sum(one.by.values()) > 50 for one in clients),
+            claim="all clients are served",
+        )
+        assert len({next(iter(one.by)) for one in clients}) == 3
+        said = []
+        for one in served[:2]:
+            stack.engine.docker("stop", one.id)
+            said.append(stack.engine.docker("logs", one.id).splitlines()[-1])
+        ends.set()
+        for client in clients:
+            client.join()
+
+        assert all(line.endswith("requests, 0 of them late") for line in said), said
+        answered = sum((one.by for one in clients), Counter[str]())
+        assert len(answered) == 3, f"only the three containers answered: {answered}"

@@ -33,6 +33,7 @@ def parsed() -> argparse.Namespace:
     add("--seed", type=int, help="of the random choices (another each time)")
     add("--haproxy", default="3.0", help="HAProxy's version (3.0)")
     add("--haproxy-restarts", action="store_true", help="restart HAProxy, too")
+    add("--agent", action="store_true", help="an agent owns the weights of all slots")
     add("--strict", action="store_true", help="end with 1 if a promise is broken")
     add("--output", type=Path, default=RESULTS, help="where the JSON goes")
     return parser.parse_args()
@@ -47,6 +48,7 @@ def planned(options: argparse.Namespace) -> Plan:
         seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
         version=options.haproxy,
         has_restarts=options.haproxy_restarts,
+        has_agent=options.agent,
     )
 
 

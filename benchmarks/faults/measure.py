@@ -24,6 +24,7 @@ APART = 0.5
 """How many of the changes come a little after the one before, not in the same instant."""
 
 RESTARTS = 0.02
+VISITED = 0.05
 SAID_EVERY = 200
 MOST_ROUNDS = 60
 SAME_ROUNDS = 10
@@ -38,6 +39,8 @@ class Plan:
     seed: int
     version: str
     has_restarts: bool
+    has_agent: bool = False
+    """An agent owns the weights of all slots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ class Result:
     """Why the walk ended early: the first step after which the map was not right."""
     answered: int = 0
     request_failures: list[str] = field(default_factory=list)
+    to_stopping: list[str] = field(default_factory=list)
+    """Requests of sticky visitors to containers that had been told to stop."""
 
 
 class Walk:
@@ -75,6 +80,8 @@ class Walk:
         # Repeatable, and no secret.
         self._random = random.Random(plan.seed)
         self.seconds: list[float] = []
+        self.to_stopping: list[str] = []
+        """Requests of sticky visitors to containers that had been told to stop."""
 
     async def take(self, count: int) -> str:
         """Take some steps; return why the map is wrong, or nothing where it never was."""
@@ -110,12 +117,15 @@ class Walk:
             words.append("it lasts")
             await rig.outlast()
         await rig.lift()
+        if chance.random() < VISITED:
+            words.append("a container stops under its visitors")
+            self.to_stopping += await rig.stop_under_visitor()
         return ", ".join(words)
 
 
 async def measured(plan: Plan) -> Result:
     """Put everything up, walk, take everything down."""
-    async with Rig(version=plan.version) as rig:
+    async with Rig(version=plan.version, has_agent=plan.has_agent) as rig:
         await rig.serve()
         walk = Walk(rig, plan)
         async with Traffic(rig.haproxy.http_port) as traffic:
@@ -136,6 +146,7 @@ async def measured(plan: Plan) -> Result:
             failure=failure,
             answered=traffic.answered,
             request_failures=[] if plan.has_restarts else traffic.failures,
+            to_stopping=walk.to_stopping,
         )
 
 

@@ -60,6 +60,10 @@ def verdicts(result: Result) -> list[tuple[str, bool]]:
             f"no request fails {result.request_failures or ''}",
             not result.request_failures,
         ),
+        (
+            f"no sticky visitor is sent to who was told to stop {result.to_stopping or ''}",
+            not result.to_stopping,
+        ),
         ("no open file more than before", after.fds <= before.fds),
         (
             f"memory within {MEMORY_GROWTH:.0%} (it grew by {growth(result):.1%})",

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from typing import NamedTuple
 
 from traffic.records import Failure
 
@@ -22,6 +23,16 @@ OLDEST_IDLE_SECONDS = 5.0
 
 SERVED_BY = b"\r\nx-served-by:"
 """The header that the demo's web service puts on its answers, and nobody else."""
+
+
+class Answer(NamedTuple):
+    """A whole and right answer."""
+
+    status: int
+    stopping_ms: int = 0
+    """How long ago whoever answered had been told to stop, in milliseconds."""
+    cookie: bytes = b""
+    """What it is to be told by from now on."""
 
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -45,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.is_reusable = True
         self.idle_since = 0.0
         self._received = b""
-        self._answer: asyncio.Future[int] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -58,8 +69,8 @@ class Connection(asyncio.Protocol):
         )
         self._transport = transport
 
-    def ask(self, request: bytes) -> asyncio.Future[int]:
-        """Send a request; the future has its status. Fails with LostError."""
+    def ask(self, request: bytes) -> asyncio.Future[Answer]:
+        """Send a request; the future has its answer. Fails with LostError."""
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         if self.is_open:
@@ -88,7 +99,9 @@ class Connection(asyncio.Protocol):
         elif SERVED_BY not in fields:
             self._fail(Failure.FOREIGN, status)
         else:
-            self._answer.set_result(status)
+            stopping = _field(fields, b"x-stopping-ms") or b"0"
+            cookie = _field(b"\r\n" + head, b"Set-Cookie", b"set-cookie")
+            self._answer.set_result(Answer(status, int(stopping), cookie))
 
     def connection_lost(self, _exception: Exception | None) -> None:
         """Fail the request that is on its way, if there is one."""
@@ -107,37 +120,57 @@ class Connection(asyncio.Protocol):
 
 
 def _content_length(fields: bytes) -> int:
-    _, name, rest = fields.partition(b"\r\ncontent-length:")
-    return int(rest.partition(b"\r\n")[0]) if name else 0
+    return int(_field(fields, b"content-length") or b"0")
+
+
+def _field(fields: bytes, *names: bytes) -> bytes:
+    """Return a header's value up to a semicolon, by the first of these spellings."""
+    for name in names:
+        _, found, rest = fields.partition(b"\r\n" + name + b":")
+        if found:
+            return rest.partition(b"\r\n")[0].partition(b";")[0].strip()
+    return b""
 
 
 class Client:
     """Sends requests to one address and port."""
 
-    def __init__(self, host: str, port: int, path: str) -> None:
+    def __init__(self, host: str, port: int, path: str, *, jars: int = 0) -> None:
+        """``jars`` are how many visitors there are, each with a cookie; 0: none has one."""
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: traffic\r\n"
-        self._kept_request = f"{head}\r\n".encode()
-        self._single_request = f"{head}Connection: close\r\n\r\n".encode()
+        self._head = head.encode()
+        self._jars: list[bytes] = [b""] * jars
+        self._turn = 0
         self._host, self._port = host, port
         self._idle: deque[Connection] = deque()
         self._kept = 0
 
-    async def get(self, *, is_kept: bool) -> int:
-        """Do one request; return its status. Raises LostError."""
-        return await (self._on_kept() if is_kept else self._on_its_own())
+    async def get(self, *, is_kept: bool) -> Answer:
+        """Do one request; return its answer. Raises LostError."""
+        self._turn += 1
+        jar = self._turn % len(self._jars) if self._jars else None
+        cookie = b"" if jar is None else self._jars[jar]
+        head = self._head + (b"Cookie: " + cookie + b"\r\n" if cookie else b"")
+        if is_kept:
+            answer = await self._on_kept(head + b"\r\n")
+        else:
+            answer = await self._on_its_own(head + b"Connection: close\r\n\r\n")
+        if jar is not None and answer.cookie:
+            self._jars[jar] = answer.cookie
+        return answer
 
-    async def _on_its_own(self) -> int:
+    async def _on_its_own(self, request: bytes) -> Answer:
         connection = await self._connect()
         try:
-            return await connection.ask(self._single_request)
+            return await connection.ask(request)
         finally:
             connection.close()
 
-    async def _on_kept(self) -> int:
+    async def _on_kept(self, request: bytes) -> Answer:
         connection = self._next_idle() or await self._connect()
         self._kept += 1
         try:
-            status = await connection.ask(self._kept_request)
+            answer = await connection.ask(request)
         except LostError as lost:
             # A whole answer, if not the right one, leaves the connection in order.
             is_whole = lost.failure in (Failure.STATUS, Failure.FOREIGN)
@@ -147,7 +180,7 @@ class Client:
             self._put_back(connection, is_fit=False)
             raise
         self._put_back(connection, is_fit=True)
-        return status
+        return answer
 
     def _next_idle(self) -> Connection | None:
         """Return the one that idled longest; None while there are too few of them."""

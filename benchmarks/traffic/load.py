@@ -32,6 +32,9 @@ MOST_OPEN = 4000
 """So many requests may be open at a time. HAProxy takes as many connections."""
 
 
+_MOST_MS = 2**16 - 1
+
+
 class LoadError(Exception):
     """The generator's process has failed."""
 
@@ -44,6 +47,8 @@ class Target:
     port: int
     rate: float
     path: str = "/"
+    visitors: int = 0
+    """So many of them keep a cookie each; 0: nobody does."""
 
 
 class Load:
@@ -114,7 +119,9 @@ class _Generator:
         self._target = target
         self._file = file
         self._pipe = pipe
-        self._client = Client(target.host, target.port, target.path)
+        self._client = Client(
+            target.host, target.port, target.path, jars=target.visitors
+        )
         self._open = 0
 
     async def run(self) -> None:
@@ -146,10 +153,11 @@ class _Generator:
             tasks.create_task(self._one(due, late, is_kept=is_kept))
 
     async def _one(self, due: float, late: float, *, is_kept: bool) -> None:
-        failure, status = Failure.NONE, 0
+        failure, status, stopping_ms = Failure.NONE, 0, 0
         try:
             async with asyncio.timeout(TIME_OUT_SECONDS):
-                status = await self._client.get(is_kept=is_kept)
+                answer = await self._client.get(is_kept=is_kept)
+                status, stopping_ms = answer.status, min(answer.stopping_ms, _MOST_MS)
         except TimeoutError:
             failure = Failure.TIMED_OUT
         except LostError as lost:
@@ -157,7 +165,7 @@ class _Generator:
         finally:
             self._open -= 1
         took = time.monotonic() - due
-        self._write(Record(due, late, took, is_kept, failure, status))
+        self._write(Record(due, late, took, is_kept, failure, status, stopping_ms))
 
     def _write(self, record: Record) -> None:
         self._file.write(record.packed())

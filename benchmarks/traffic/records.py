@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-_FORMAT = struct.Struct("<dffBBH")
+_FORMAT = struct.Struct("<dffBBHH")
 _AT_ONCE = 4096
 
 
@@ -52,6 +52,10 @@ class Record(NamedTuple):
     status: int
     """The answer's status, 0 where there was none; of a failed connect, its errno."""
 
+    stopping_ms: int = 0
+    """How long ago the container that answered had been told to stop, in milliseconds; 0
+    where it had not been."""
+
     def packed(self) -> bytes:
         """Return it as it stands in the file."""
         return _FORMAT.pack(*self)
@@ -71,9 +75,9 @@ def records_in(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         while block := file.read(_FORMAT.size * _AT_ONCE):
             whole = len(block) - len(block) % _FORMAT.size
-            for due, late, took, is_kept, failure, status in _FORMAT.iter_unpack(
+            for due, late, took, is_kept, failure, *more in _FORMAT.iter_unpack(
                 block[:whole]
             ):
                 yield Record(
-                    due, late, took, bool(is_kept), Failure(failure), int(status)
+                    due, late, took, bool(is_kept), Failure(failure), *map(int, more)
                 )

@@ -13,6 +13,10 @@ from typing import Any
 from traffic.records import Failure, Record
 
 
+STOPPING_MS = 100
+"""A request counts as one to a stopping container if it was due so long after the stop signal."""
+
+
 @dataclass(frozen=True, slots=True)
 class Phase:
     """A stretch of the timetable, from its start to the next one's."""
@@ -31,11 +35,15 @@ class Tally:
     lost_by_connection: Counter[str] = field(default_factory=Counter)
     took: array[float] = field(default_factory=lambda: array("f"))
     late: array[float] = field(default_factory=lambda: array("f"))
+    to_stopping: int = 0
+    """How many went to a container that had been told to stop."""
 
     def add(self, record: Record) -> None:
         """Count one request; only those with an answer have a latency."""
         self.sent += 1
         self.late.append(record.late)
+        sent_ms = record.stopping_ms - 1000 * record.took
+        self.to_stopping += sent_ms >= STOPPING_MS
         if record.failure is Failure.NONE:
             self.took.append(record.took)
             return
@@ -49,6 +57,7 @@ class Tally:
         self.lost_by_connection.update(other.lost_by_connection)
         self.took.extend(other.took)
         self.late.extend(other.late)
+        self.to_stopping += other.to_stopping
 
     @property
     def failed(self) -> int:
@@ -63,6 +72,7 @@ class Tally:
             "failed": self.failed,
             "causes": dict(self.causes.most_common()),
             "failed_by_connection": dict(self.lost_by_connection),
+            "to_stopping": self.to_stopping,
             "latency_ms": quantiles(self.took),
             "generator_late_ms": quantiles(self.late),
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.engine import ROOT, Engine, run
 from tests.support.stack import COMPOSE_FILE
 from traffic.stacks import Project
-from zero_loss.dns_config import with_dns, with_log
+from zero_loss.dns_config import ConfigError, with_dns, with_log
 
 
 HERE = Path(__file__).parent
@@ -41,6 +41,8 @@ class Contender:
     """Where its HAProxy listens, in its container."""
     backend: str = "web"
     """The backend's name on HAProxy's statistics page."""
+    visitors: int = 0
+    """So many clients keep a cookie; 0: none does."""
     servers: str = "slot"
     """How names of the servers that stand for containers begin there."""
 
@@ -70,6 +72,21 @@ class Contender:
 def _slots(_engine: Engine, folder: Path, log: Path | None) -> str | None:
     """Our own stack is taken as it is, but for a log where one is wanted."""
     return None if log is None else _mounted(_base(), folder, log)
+
+
+STICKY_LINES = """
+    cookie SRV insert indirect nocache dynamic
+    dynamic-cookie-key secret
+"""
+
+
+def _sticky(_engine: Engine, folder: Path, log: Path | None) -> str:
+    """Our own stack, with the lines of docs/adopt.md for clients that stick."""
+    head = "backend web from http\n"
+    config = _base()
+    if config.count(head) != 1:
+        raise ConfigError(f"base.cfg has no line {head!r}")
+    return _mounted(config.replace(head, head + STICKY_LINES), folder, log)
 
 
 def _dns(_engine: Engine, folder: Path, log: Path | None) -> str:
@@ -107,6 +124,13 @@ CONTENDERS = {
             title="slots: HAProxy and the reconciler",
             services=("haproxy", "reconciler", "web"),
             override=_slots,
+        ),
+        Contender(
+            name="sticky",
+            title="sticky: the same, and every client keeps a cookie",
+            services=("haproxy", "reconciler", "web"),
+            override=_sticky,
+            visitors=100,
         ),
         Contender(
             name="dns",

@@ -9,7 +9,14 @@ from typing import Any
 
 from traffic.records import records_in
 from traffic.table import COLUMNS, aligned, cells
-from traffic.tally import Phase, Tally, by_phase, failures_over_time, total
+from traffic.tally import (
+    STOPPING_MS,
+    Phase,
+    Tally,
+    by_phase,
+    failures_over_time,
+    total,
+)
 from zero_loss.watch import Sample
 
 
@@ -116,7 +123,8 @@ def _note(finding: Finding) -> str:
         f"{finding.contender}: {finding.haproxy}; "
         f"sent {finding.rate:.0f} a second to {finding.front}, "
         f"the generator was late by p50 {late['p50']:.1f}, p99 {late['p99']:.1f}, "
-        f"max {late['max']:.0f} ms"
+        f"max {late['max']:.0f} ms; {finding.whole.to_stopping} requests went to "
+        f"containers that had been told to stop {STOPPING_MS} ms before"
     )
 
 

@@ -23,6 +23,8 @@ LONGEST_WAIT_MS = 30_000
 HOSTNAME = socket.gethostname()
 
 stopping = threading.Event()
+signalled: list[float] = []
+"""When it was told to stop, by the monotonic clock."""
 
 
 class InFlight:
@@ -76,6 +78,9 @@ class Handler(BaseHTTPRequestHandler):
             # Nobody should send another request on a connection that is about to go.
             self.send_header("Connection", "close")
             self.close_connection = True
+            # For whoever counts what comes to a container after its stop signal.
+            since = time.monotonic() - signalled[0]
+            self.send_header("X-Stopping-Ms", str(int(since * 1000)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -107,6 +112,7 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"{HOSTNAME} serves on port {server.server_address[1]}", flush=True)
     signal.sigwait(signals)
+    signalled.append(time.monotonic())
     stopping.set()
     # Not all at the same instant where several stop: whoever meets one that is gone then
     # finds one that is not at the next try.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.faults.agent import WORDS
 from tests.scripted_engine import ScriptedContainer
 
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 MOST_CONTAINERS = 12
-NETWORK = "demo_default"
+NETWORK, SECOND = "demo_default", "mon"
 SIGHUP = 1
 WEB = {
     "com.docker.compose.project": "demo",
@@ -50,7 +51,15 @@ def _is_attached(one: ScriptedContainer) -> bool:
 
 
 def _is_detached(one: ScriptedContainer) -> bool:
-    return _is_running(one) and not one.networks
+    return _is_running(one) and NETWORK not in one.networks
+
+
+def _has_one_network(one: ScriptedContainer) -> bool:
+    return _is_running(one) and SECOND not in one.networks
+
+
+def _has_second(one: ScriptedContainer) -> bool:
+    return _is_running(one) and SECOND in one.networks
 
 
 def run(rig: Rig, pick: int) -> None:
@@ -58,6 +67,29 @@ def run(rig: Rig, pick: int) -> None:
     _make_room(rig, pick)
     health = "starting" if pick % 3 == 2 else None
     rig.run(health=health)
+
+
+def run_one_off(rig: Rig, pick: int) -> None:
+    """Run a one-off of the service, which never gets a slot."""
+    _make_room(rig, pick)
+    rig.run(labels={**WEB, "com.docker.compose.oneoff": "True"})
+
+
+def move_reconciler(rig: Rig, pick: int) -> None:
+    """Connect the reconciler's own container to a network of the others, or disconnect it."""
+    network = (NETWORK, SECOND)[pick % 2]
+    if network in rig.own.networks:
+        rig.engine.disconnect(rig.own, network)
+    else:
+        rig.engine.connect(rig.own, network)
+
+
+def change_weights(rig: Rig, pick: int) -> None:
+    """Have the agent say something else, where there is one."""
+    if rig.agent is None:
+        return run(rig, pick)
+    rig.agent.word = WORDS[pick % len(WORDS)]
+    return None
 
 
 def replace(rig: Rig, pick: int) -> None:
@@ -126,6 +158,17 @@ CHURN: dict[str, Churn] = {
         _is_attached, lambda rig, one: rig.engine.disconnect(one, NETWORK)
     ),
     "connect": _verb(_is_detached, lambda rig, one: rig.engine.connect(one, NETWORK)),
+    "connect a second network": _verb(
+        _has_one_network,
+        lambda rig, one: rig.engine.connect(one, SECOND),
+        keeps_slot=True,
+    ),
+    "disconnect the second network": _verb(
+        _has_second, lambda rig, one: rig.engine.disconnect(one, SECOND)
+    ),
+    "run a one-off": run_one_off,
+    "connect the reconciler": move_reconciler,
+    "the agent's weights change": change_weights,
     "hang up": _verb(
         _is_running, lambda rig, one: rig.engine.signal(one, SIGHUP), keeps_slot=True
     ),

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
+from tests.faults.agent import Agent
 from tests.faults.churn import CHURN, WEB
 from tests.faults.trouble import LASTING, SOCKET, TROUBLE
-from tests.faults.truth import expected, housed
+from tests.faults.truth import OWN, expected, housed
+from tests.faults.visitor import Visitor
 from tests.scripted_engine import ScriptedContainer, ScriptedEngine
 from tests.scripted_engine.local import LocalPool
 from tests.support.daemon import Daemon
 from tests.support.fault_socket import FaultSocket
-from tests.support.haproxy_process import HaproxyProcess, haproxy_process
+from tests.support.haproxy_process import (
+    BASE_CFG,
+    HaproxyProcess,
+    haproxy_process,
+)
 from tests.support.ports import free_port
-from tests.support.slots import slots
+from tests.support.slots import OUT_OF_ROTATION, Row, slots
 
 
 CONVERGE_SECONDS = 15.0
@@ -28,6 +36,14 @@ POLL_SECONDS = 0.01
 STEADY = "steady"
 SIGTERM = 15
 LINES_SHOWN = 40
+MOST_VISITORS = 6
+"""So many come in turn: with three servers, several to each."""
+
+BACKEND = "backend web from http\n"
+SLOTS = "    server-template slot 1-64 127.255.255.1:8000 disabled"
+STICKY = """    cookie SRV insert indirect nocache dynamic
+    dynamic-cookie-key secret
+"""
 
 
 class Rig:
@@ -39,8 +55,16 @@ class Rig:
     timeout_seconds = 0.3
     """The daemon's patience with HAProxy, so that a stall costs no more than this."""
 
-    def __init__(self, *, version: str = "3.0", resync_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        version: str = "3.0",
+        resync_seconds: float = 1.0,
+        has_agent: bool = False,
+    ) -> None:
+        """``has_agent`` has an agent asked for the weights of all slots."""
         self._version = version
+        self.agent = Agent(free_port()) if has_agent else None
         self._resync_seconds = resync_seconds
         self._parts = AsyncExitStack()
         self._named = 0
@@ -51,10 +75,13 @@ class Rig:
         """Who was told to stop, by id, and when the life began that is to end."""
         self._unsure: set[str] = set()
         self._is_calm = False
+        self._pool: LocalPool | None = None
         self.haproxy: HaproxyProcess
         self.relay: FaultSocket
         self.engine: ScriptedEngine
         self.daemon: Daemon
+        self.own: ScriptedContainer
+        """What the daemon takes for its own container, by its host name: as root alone."""
 
     async def __aenter__(self) -> Self:
         """Put everything up; return when the daemon is ready."""
@@ -62,13 +89,18 @@ class Rig:
         parts = self._parts
         parts.callback(shutil.rmtree, folder, ignore_errors=True)
         try:
-            self.haproxy = parts.enter_context(haproxy_process(self._version))
+            self.haproxy = parts.enter_context(
+                haproxy_process(self._version, config=self._config())
+            )
+            if self.agent is not None:
+                await parts.enter_async_context(self.agent)
             self.relay = await parts.enter_async_context(
                 FaultSocket(folder / "relay.sock", self.haproxy.socket)
             )
             self.engine = await parts.enter_async_context(
                 ScriptedEngine(folder / "docker.sock")
             )
+            self.own = self.engine.run(OWN, networks={"own": ""})
             self.daemon = await parts.enter_async_context(self._daemon())
             await self.daemon.wait_ready()
         except BaseException:
@@ -81,6 +113,45 @@ class Rig:
         await self.lift()
         await self._parts.aclose()
 
+    def _config(self) -> str:
+        """Return what is shipped, with sticky clients, and the agent if there is one."""
+        text = BASE_CFG.read_text(encoding="utf-8")
+        assert (text.count(BACKEND), text.count(SLOTS)) == (1, 1)
+        text = text.replace(BACKEND, BACKEND + STICKY)
+        if self.agent is None:
+            return text
+        return text.replace(SLOTS, f"{SLOTS} {self.agent.words}")
+
+    def table(self) -> dict[str, Row]:
+        """Return the slots; where an agent owns the weights, those that tell no more."""
+        found = slots(self.haproxy)
+        if self.agent is None:
+            return found
+        return {
+            name: row._replace(weight=int(not row.admin & OUT_OF_ROTATION))
+            for name, row in found.items()
+        }
+
+    async def stop_under_visitor(self) -> list[str]:
+        """Tell a container to stop, at which a visitor sticks; return who answered then.
+
+        Nobody that was told to stop may be among them. While something is wrong the daemon
+        may not hear of it, and nothing is done.
+        """
+        if self._in_force or self._pool is None:
+            return []
+        name = f"{STEADY}-{self.new_name()}"
+        one = await self._pool.run(name, "web")
+        await self.converge()
+        visitors = [Visitor(self.haproxy.http_port) for _ in range(MOST_VISITORS)]
+        homes = [await visitor.get() for visitor in visitors]
+        self.tell_to_stop(one)
+        await self.converge()
+        found = [await visitor.get() for visitor in visitors for _ in range(3)]
+        await self._pool.stop_and_remove(name)
+        await self.converge()
+        return [f"{name} answered" for who in found if who == name and name in homes]
+
     def _daemon(self) -> Daemon:
         return Daemon(
             haproxy=[self.relay.url],
@@ -89,11 +160,12 @@ class Rig:
                 *("--haproxy-timeout", str(self.timeout_seconds)),
                 *("--resync", str(self._resync_seconds)),
             ),
+            hostname=self.own.id[:12] if os.geteuid() == 0 else None,
         )
 
     async def serve(self, count: int = 2) -> None:
         """Run containers with something real inside, which no churn touches."""
-        pool = await self._parts.enter_async_context(
+        pool = self._pool = await self._parts.enter_async_context(
             LocalPool(self.engine, port=self._port)
         )
         names = [f"{STEADY}-{number}" for number in range(1, count + 1)]
@@ -102,9 +174,19 @@ class Rig:
 
     def restless(self) -> list[ScriptedContainer]:
         """Return the containers that churn may touch, the newest first."""
-        return [one for one in self.engine.containers if STEADY not in one.name]
+        return [
+            one
+            for one in self.engine.containers
+            if STEADY not in one.name and one is not self.own
+        ]
 
-    def run(self, *, health: str | None = None, address: str | None = None) -> None:
+    def run(
+        self,
+        *,
+        health: str | None = None,
+        address: str | None = None,
+        labels: Mapping[str, str] = WEB,
+    ) -> None:
         """Run one more container, by default at an address that nobody had before.
 
         All have one port, which no other process of this machine serves: another rig or a
@@ -112,7 +194,7 @@ class Rig:
         """
         self.engine.run(
             self.new_name(),
-            labels=WEB,
+            labels=labels,
             ports=[self._port],
             health=health,
             address=address or self.engine.next_address(),
@@ -213,9 +295,13 @@ class Rig:
         """Return how HAProxy's own table differs from the truth."""
         stopping, unsure = self._stopping()
         truth = expected(
-            self.engine, keepers=self.keepers, stopping=stopping, unsure=unsure
+            self.engine,
+            keepers=self.keepers,
+            stopping=stopping,
+            unsure=unsure,
+            own_networks=self.own.networks if os.geteuid() == 0 else (),
         )
-        return truth.differences(slots(self.haproxy))
+        return truth.differences(self.table())
 
     async def converge(self) -> None:
         """Return once the table is the truth. Raises AssertionError where it is not in time."""
@@ -229,7 +315,7 @@ class Rig:
             raise AssertionError(
                 f"the map is not the truth: {found}; the daemon said last:\n{said}"
             ) from error
-        self.keepers = housed(self.engine, slots(self.haproxy))
+        self.keepers = housed(self.engine, self.table())
         self._is_calm = not self._in_force
 
     async def stay(self) -> None:

@@ -24,6 +24,10 @@ WORDS_SHOWN = 30
 """How many last log lines an error shows."""
 
 
+_IN_UTS = ("unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"')
+"""Runs a command under another host name, as a container does."""
+
+
 class DaemonError(AssertionError):
     """The daemon ended, or did not do in time what was waited for."""
 
@@ -95,7 +99,10 @@ class Daemon:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         port: int | None = None,
+        hostname: str | None = None,
     ) -> None:
+        """``hostname`` is its own, in a namespace of its own: that takes root."""
+        self._prefix = () if hostname is None else (*_IN_UTS, hostname)
         self.port = port or free_port()
         self.log: list[str] = []
         """Every line of its standard output and error so far."""
@@ -131,7 +138,7 @@ class Daemon:
         """Start it, again on the same port where it was running before."""
         haproxies = [part for url in self._haproxy for part in ("--haproxy", url)]
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "reconciler", "run", *haproxies),
+            *(*self._prefix, sys.executable, "-m", "reconciler", "run", *haproxies),
             *("--docker", self._docker, "--listen", f"127.0.0.1:{self.port}"),
             *self._more,
             stdin=DEVNULL,

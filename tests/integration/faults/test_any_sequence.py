@@ -86,11 +86,12 @@ class AnySequence(RuleBasedStateMachine):
         self._run(self._rig.stay())
 
 
-def test_any_sequence_ends_at_the_truth() -> None:
+@pytest.mark.parametrize("has_agent", [False, True], ids=["plain", "agent"])
+def test_any_sequence_ends_at_the_truth(has_agent: bool) -> None:  # noqa: FBT001
     """A few sequences, many under the nightly profile; `make bench-faults` is longer."""
     is_nightly = settings().max_examples >= 1000
     with asyncio.Runner() as runner:
-        rig = Rig()
+        rig = Rig(has_agent=has_agent)
         runner.run(rig.__aenter__())
 
         class OnThisRig(AnySequence):
@@ -101,7 +102,7 @@ def test_any_sequence_ends_at_the_truth() -> None:
             run_state_machine_as_test(
                 OnThisRig,
                 settings=settings(
-                    max_examples=MANY if is_nightly else FEW,
+                    max_examples=MANY if is_nightly else FEW - 3 * has_agent,
                     stateful_step_count=25,
                     deadline=None,
                     derandomize=not is_nightly,

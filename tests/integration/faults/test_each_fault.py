@@ -203,3 +203,10 @@ async def test_the_lists_of_faults_and_verbs_hold_together() -> None:
     assert CHURN.keys() >= {*FIRST, *THEN}
     assert TROUBLE.keys() >= AT_ONCE
     assert not SOCKET.keys() & EVENTS.keys()
+
+
+async def test_no_visitor_sticks_to_who_was_told_to_stop(patient_rig: Rig) -> None:
+    """With cookies, and one container after the other told to stop under its visitors."""
+    await filled(patient_rig)
+    for _ in range(3):
+        assert await patient_rig.stop_under_visitor() == []

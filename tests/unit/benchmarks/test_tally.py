@@ -40,6 +40,7 @@ def test_a_status_is_counted_by_its_number() -> None:
         "failed": 1,
         "causes": {"503": 1},
         "failed_by_connection": {"new": 1},
+        "to_stopping": 0,
         "latency_ms": {"p50": 500.0, "p99": 500.0, "max": 500.0},
         "generator_late_ms": {"p50": 250.0, "p99": 250.0, "max": 250.0},
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults import expected
-from tests.faults.truth import housed
+from tests.faults.truth import OWN, housed
 from tests.scripted_engine import ScriptedEngine
 from tests.support.slots import Row
 
@@ -44,7 +44,7 @@ def test_running_containers_are_ready(engine: ScriptedEngine) -> None:
 
 
 def test_the_sick_and_the_stopping_get_nothing_new(engine: ScriptedEngine) -> None:
-    """Who certainly had a slot keeps it in drain; of the others nobody can tell."""
+    """Who certainly had a slot keeps it, out; of the others nobody can tell."""
     kept = engine.run("kept", health="unhealthy")
     new = engine.run("new", health="unhealthy")
     going = engine.run("going")
@@ -64,25 +64,50 @@ def test_who_may_not_be_known_to_stop_is_in_or_out(engine: ScriptedEngine) -> No
 
     assert truth.unsure == {one.address}
     assert truth.differences({"slot1": at(one.address)}) == []
-    assert truth.differences({"slot1": at(one.address, DRAIN, 0)}) == []
-    assert truth.differences({"slot1": at(one.address, DRAIN, 1)}) != []
+    assert truth.differences({"slot1": at(one.address, MAINT, 0)}) == []
+    assert truth.differences({"slot1": at(one.address, MAINT, 1)}) != []
 
 
 def test_who_keeps_a_slot_was_in_rotation(engine: ScriptedEngine) -> None:
-    """A slot that is half given, or whose container is frozen, is nobody's to keep."""
-    ready, drained, half, frozen = (
-        engine.run(name) for name in ("ready", "drained", "half", "frozen")
+    """By whichever address; a slot whose container is frozen is nobody's to keep."""
+    ready, drained, frozen = (
+        engine.run(name) for name in ("ready", "drained", "frozen")
     )
+    engine.connect(engine.run("twice"), "mon")
     engine.pause(frozen)
     slots = {
         "slot1": at(ready.address),
-        "slot2": at(drained.address, DRAIN, 0),
-        "slot3": at(half.address, MAINT, 0),
+        "slot2": at(drained.address, MAINT, 0),
+        "slot3": at(engine.find("twice").networks["mon"].ipv4),
         "slot4": at(frozen.address),
         "slot5": FREE,
     }
 
-    assert housed(engine, slots) == {ready.id, drained.id}
+    assert housed(engine, slots) == {ready.id, drained.id, engine.find("twice").id}
+
+
+def test_with_two_networks_who_had_a_slot_keeps_it(engine: ScriptedEngine) -> None:
+    """At either address; a newcomer may be nowhere, unless one of them is the reconciler's."""
+    old, new = engine.run("old"), engine.run("new")
+    for one in (old, new):
+        engine.connect(one, "mon")
+    second = old.networks["mon"].ipv4
+
+    truth = expected(engine, keepers={old.id})
+    assert truth.ready == {old.address}
+    assert truth.unsure == {new.address}
+    assert truth.differences({"slot1": at(second)}) == []
+    assert len(truth.differences({"slot1": at(second), "slot2": at(old.address)})) == 1
+    assert truth.differences({"slot1": FREE}) == [f"{old.address} has no slot"]
+    assert expected(engine, own_networks={"mon"}).ready == {old.address, new.address}
+
+
+def test_a_one_off_has_no_slot(engine: ScriptedEngine) -> None:
+    """Nor has the reconciler's own container."""
+    engine.run("shell", labels={"com.docker.compose.oneoff": "True"})
+    engine.run(OWN)
+
+    assert not expected(engine).ready
 
 
 def test_every_way_a_table_can_be_wrong(engine: ScriptedEngine) -> None:
@@ -91,7 +116,7 @@ def test_every_way_a_table_can_be_wrong(engine: ScriptedEngine) -> None:
     sick = engine.run("sick", health="unhealthy")
     perhaps = engine.run("perhaps", health="unhealthy").address
     truth = expected(engine, keepers={sick.id})
-    right = {"slot1": at(one), "slot2": at(sick.address, DRAIN, 0), "slot3": FREE}
+    right = {"slot1": at(one), "slot2": at(sick.address, MAINT, 0), "slot3": FREE}
 
     assert truth.differences(right) == []
     assert truth.differences({**right, "slot4": at(perhaps, MAINT, 0)}) == []
@@ -101,8 +126,8 @@ def test_every_way_a_table_can_be_wrong(engine: ScriptedEngine) -> None:
         ("slot1", at(one, DRAIN, 0)),
         ("slot1", at(one, weight=0)),
         ("slot2", at(sick.address)),
-        ("slot2", at(sick.address, DRAIN, 1)),
-        ("slot2", at(sick.address, MAINT, 0)),
+        ("slot2", at(sick.address, MAINT, 1)),
+        ("slot2", at(sick.address, DRAIN, 0)),
         ("slot2", FREE),
         ("slot3", at(one)),
         ("slot3", at(perhaps)),

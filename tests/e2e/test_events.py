@@ -339,6 +339,23 @@ def test_network_disconnect_and_connect(
     assert causes == {single.id: "no_address"}
 
 
+def test_second_network(stack: Stack, singles: Singles, recorder: Recorder) -> None:
+    """`docker network connect` leaves it in its slot, and so does the way back."""
+    single = ready_single(singles, recorder)
+    network = f"{stack.project}-second"
+    docker(stack, "network", "create", network)
+    try:
+        docker(stack, "network", "connect", network, single.id)
+        recorder.wait_said(single.id, "connect")
+        docker(stack, "network", "disconnect", network, single.id)
+        recorder.wait_said(single.id, "disconnect")
+    finally:
+        docker(stack, "network", "rm", network)
+
+    assert recorder.story(single.address) == [READY]
+    assert slot_of(stack, single).is_ready
+
+
 def test_rename(stack: Stack, singles: Singles, recorder: Recorder) -> None:
     """Its slot stays as it is, and is shown with the new name."""
     single = ready_single(singles, recorder)

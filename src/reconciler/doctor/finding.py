@@ -28,6 +28,9 @@ class Code(enum.Enum):
 
     BASE_CFG_UNREADABLE = "base-cfg-unreadable", _FAIL
     PROJECTS = "projects", _OK
+    PROJECT_UNKNOWN = "project-unknown", _WARN
+    NETWORK_UNKNOWN = "network-unknown", _WARN
+    BACKEND_PORT_UNKNOWN = "backend-port-unknown", _WARN
     OWN_CONTAINER_UNKNOWN = "own-container-unknown", _NOTE
 
     DOCKER = "docker", _OK

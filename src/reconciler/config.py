@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from reconciler.core.base_cfg import default_ports
+from reconciler.core.cfg_facts import Facts
+from reconciler.core.cfg_sections import NO_FACTS, CfgFile
 from reconciler.core.instances import Source, is_source, source_of
 from reconciler.core.plan import DRAIN_SECONDS
 from reconciler.errors import ConfigError, quoted
@@ -19,6 +22,7 @@ from reconciler.haproxy.tls import Tls
 
 DEFAULT_HAPROXY = "unix:///run/haproxy/admin.sock"
 DEFAULT_LISTEN = "127.0.0.1:9700"
+_CFG = ".cfg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +54,9 @@ class Settings:
     """Servers named so, plus a number, are slots. All others are never touched."""
     backend_ports: Mapping[str, int] = field(default_factory=dict)
     """Default port by backend, for containers that tell none."""
-    base_cfg: Path | None = None
-    """HAProxy's configuration, read for the ports on its server-template lines."""
+    base_cfg: tuple[Path, ...] = ()
+    """HAProxy's configuration, read for the ports on its server-template lines: files, and
+    folders of files, in the order in which HAProxy is given them by ``-f``."""
     resync_seconds: float = 30.0
     """How often everything is read again in case an event was missed: cheap, so often."""
     drain_seconds: float = DRAIN_SECONDS
@@ -90,19 +95,60 @@ class Settings:
         ):
             self.tls.context()
 
-    def default_ports(self) -> dict[str, int]:
-        """Return the default port by backend. Raises ConfigError: base_cfg is unreadable."""
+    def default_ports(self, facts: Facts = NO_FACTS) -> dict[str, int]:
+        """Return the default port by backend. Raises ConfigError: base_cfg is unreadable.
+
+        ``facts`` are what HAProxy tells of itself: conditions in its file ask for it.
+        """
         ports = {}
-        if self.base_cfg is not None:
-            try:
-                text = self.base_cfg.read_text(encoding="utf-8", errors="replace")
-            except OSError as error:
-                raise ConfigError(
-                    f"base-cfg {quoted(self.base_cfg)} cannot be read: {error.strerror}; "
-                    "give the path of HAProxy's configuration, or leave the option out"
-                ) from error
-            ports = default_ports(text, self.slot_prefix)
+        if self.base_cfg:
+            files = read_base_cfg(self.base_cfg)
+            ports = default_ports(files, self.slot_prefix, facts)
         return ports | dict(self.backend_ports)
+
+
+def read_base_cfg(paths: Iterable[Path]) -> tuple[CfgFile, ...]:
+    """Return HAProxy's configuration, file by file. Raises ConfigError.
+
+    Of a folder those files are read that HAProxy itself would read of it.
+    """
+    return tuple(_cfg_file(one) for path in paths for one in _cfg_files(path))
+
+
+def _cfg_files(path: Path) -> list[Path]:
+    """Return the files that a path stands for: itself, or the folder's in their order."""
+    if not path.is_dir():
+        return [path]
+    try:
+        found = [one for one in path.iterdir() if _is_cfg_name(one.name)]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    files = sorted((one for one in found if one.is_file()), key=os.fsencode)
+    if not files:
+        raise ConfigError(
+            f"base-cfg {quoted(path)} is a folder without a file named *.cfg: HAProxy reads "
+            "no other; give the path of HAProxy's configuration, or leave the option out"
+        )
+    return files
+
+
+def _is_cfg_name(name: str) -> bool:
+    return not name.startswith(".") and name.find(_CFG) == len(name) - len(_CFG)
+
+
+def _cfg_file(path: Path) -> CfgFile:
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return CfgFile(str(path), text)
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"base-cfg {quoted(path)} cannot be read: {error.strerror}; "
+        "give the path of HAProxy's configuration, or leave the option out"
+    )
 
 
 def read_toml(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:

@@ -81,10 +81,13 @@ class Code(enum.Enum):
     TEMPLATE = "template", _OK
     BASE_CFG_NO_SLOTS = "base-cfg-no-slots", _FAIL
     BASE_CFG_DIFFERS = "base-cfg-differs", _WARN
+    BASE_CFG_CONDITION = "base-cfg-condition", _NOTE
+    BASE_CFG_VARIABLE = "base-cfg-variable", _NOTE
     BACKEND_TWICE = "backend-twice", _FAIL
     TEMPLATE_ENABLED = "template-enabled", _FAIL
     TEMPLATE_RESOLVERS = "template-resolvers", _FAIL
     TEMPLATE_HOST_NAME = "template-host-name", _FAIL
+    TEMPLATE_FAMILY = "template-family", _FAIL
     TEMPLATE_UNSET_ADDRESS = "template-unset-address", _FAIL
     TEMPLATE_ADDRESS = "template-address", _WARN
     TEMPLATE_CHECK_ADDR = "template-check-addr", _FAIL

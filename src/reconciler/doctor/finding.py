@@ -102,6 +102,10 @@ class Code(enum.Enum):
     STATE_FILE = "state-file", _FAIL
     REDISPATCH = "redispatch", _WARN
     RETRIES = "retries", _WARN
+    PERSIST = "persist", _WARN
+    MARKED_DOWN_SHUTDOWN = "marked-down-shutdown", _WARN
+    AGENT_CHECK = "agent-check", _NOTE
+    SLOW_START = "slow-start", _NOTE
     COOKIE_NOT_DYNAMIC = "cookie-not-dynamic", _WARN
     STICK_TO_NAME = "stick-to-name", _WARN
     STATIC_BALANCE = "static-balance", _WARN

@@ -13,6 +13,7 @@ from reconciler.doctor.finding import Code, Finding, Pitfall, found
 from reconciler.doctor.on_balance import of_balancing
 from reconciler.doctor.on_cfg_checks import of_checks
 from reconciler.doctor.on_global import of_global
+from reconciler.doctor.on_leaving import of_leaving
 from reconciler.doctor.on_open import of_open
 from reconciler.doctor.on_templates import BASE_CFG, at, of_template
 
@@ -152,6 +153,7 @@ def _of_section(
     release = next(iter(evidence.releases), None)
     yield from of_balancing(way, section, lines, release)
     yield from of_checks(section, lines)
+    yield from of_leaving(section, lines)
 
 
 def _state_file(

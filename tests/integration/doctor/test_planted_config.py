@@ -236,6 +236,34 @@ ROWS = [
         mend="add `srvkey addr` to the `table` line",
     ),
     Planted(
+        code=Code.PERSIST,
+        good=ROUND,
+        bad=f"{ROUND}\n    option persist",
+        mended=f"{ROUND}\n    option persist\n    no option persist",
+        mend="remove the line: `option redispatch 1`",
+    ),
+    Planted(
+        code=Code.PERSIST,
+        good=ROUND,
+        bad=f"{ROUND}\n    force-persist if {{ src 127.0.0.0/8 }}",
+        mend="remove the line: `option redispatch 1`",
+    ),
+    Planted(
+        code=Code.MARKED_DOWN_SHUTDOWN,
+        bad=f"{LINE} on-marked-down shutdown-sessions",
+        mend="remove it: a container that ends closes them itself",
+    ),
+    Planted(
+        code=Code.AGENT_CHECK,
+        bad=f"{LINE} agent-check agent-port 9998",
+        mend="remove `agent-check`",
+    ),
+    Planted(
+        code=Code.SLOW_START,
+        bad=f"{LINE} slowstart 10s",
+        mend="remove `slowstart`",
+    ),
+    Planted(
         code=Code.BASE_CFG_CONDITION,
         bad=f".if enabled(NO_SUCH)\n    {LINE} weight 0\n.else\n    {LINE}\n.endif",
         mended=f".if 0\n    {LINE} weight 0\n.else\n    {LINE}\n.endif",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _OWN = frozenset(
     ]
 )
 """Variables that HAProxy itself sets, some before it reads its file and some after."""
+_NAME = re.compile(r"\S+")
+"""What may be a variable's name: nobody sets one with a space in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,9 @@ class Facts:
     """As it reports it, such as ``3.0.11-1+deb13u4``; '' where it is not known."""
     features: frozenset[str] | None = None
     """Those it was built with, as of ``show dev`` (3.0 and later); None: not known."""
-    environment: Mapping[str, str] | None = None
-    """Its own, once its file was read, as of ``show env``; None: not known."""
+    environment: Mapping[str, str | None] | None = None
+    """Variables of its own, once its file was read, as of ``show env``: those that were asked
+    for, None where one is not set. None: not known."""
 
 
 class Unset(enum.Enum):
@@ -78,16 +82,18 @@ class Environment:
 
     def get(self, name: str) -> str | Unset:
         """Return a variable's value at this line."""
-        given = self.facts.environment
         if name in self._since:
             return self._since[name]
-        if self._kept is not None and name not in self._kept:
+        is_gone = self._kept is not None and name not in self._kept
+        if is_gone or not _NAME.fullmatch(name):
             return UNSET
-        if name.startswith(".") or name in _OWN or name in self.changes:
+        given = self.facts.environment or {}
+        if name in _OWN or name in self.changes or name not in given:
             return UNKNOWN
-        if given is None or (self.is_reset and name not in given):
-            return UNKNOWN
-        return given.get(name, UNSET)
+        value = given[name]
+        if value is None:
+            return UNKNOWN if self.is_reset else UNSET
+        return value
 
     def value_of(self, variable: Variable) -> str | None:
         """Return what stands for a variable in a word; None where nobody can tell."""
@@ -117,11 +123,11 @@ class Environment:
         self._since[name] = UNKNOWN if is_open(value) else as_written(value)
 
     def _preset(self, name: str, value: Word) -> None:
-        found, given = self.get(name), self.facts.environment
+        found, given = self.get(name), (self.facts.environment or {}).get(name)
         if found is UNSET:
             self._set(name, value)
         elif found is UNKNOWN and given is not None and self.changes[name] == 1:
-            self._since[name] = given.get(name, UNKNOWN)
+            self._since[name] = given
 
 
 def changes_in(lines: Iterable[Sequence[Word]]) -> tuple[Counter[str], bool]:

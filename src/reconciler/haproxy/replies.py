@@ -479,13 +479,18 @@ def features(reply: Reply) -> frozenset[str] | None:
     return frozenset(word[1:] for word in words if word.startswith("+"))
 
 
-def environment(told: Mapping[str, Reply]) -> dict[str, str] | None:
-    """Return the variables that are set, of replies to ``show env NAME``; None: not told."""
-    found = {}
+def environment(told: Mapping[str, Reply]) -> dict[str, str | None] | None:
+    """Return the values of variables, of replies to ``show env NAME``; None: not told.
+
+    A variable that is not set has the value None.
+    """
+    found: dict[str, str | None] = {}
     for name, reply in told.items():
         if reply.text.startswith(f"{name}="):
             found[name] = reply.text.removeprefix(f"{name}=")
-        elif not reply.text.startswith(_NOT_SET):
+        elif reply.text.startswith(_NOT_SET):
+            found[name] = None
+        else:
             return None
     return found
 

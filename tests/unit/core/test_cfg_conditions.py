@@ -18,7 +18,7 @@ from reconciler.core.cfg_facts import Environment, Facts
 TOLD = Facts(
     version="3.0.11-1+deb13u4",
     features=frozenset({"OPENSSL", "LUA"}),
-    environment={"ONE": "1", "EMPTY": ""},
+    environment={"ONE": "1", "EMPTY": "", "NONE": None},
 )
 
 

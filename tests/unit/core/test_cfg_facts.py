@@ -15,7 +15,7 @@ from reconciler.core.cfg_facts import (
 from reconciler.core.cfg_words import words_of
 
 
-TOLD = Facts(environment={"A": "left", "KEPT": "k"})
+TOLD = Facts(environment={"A": "left", "KEPT": "k", "B": None})
 
 
 def after(lines: list[str], name: str, facts: Facts = TOLD, *, at: int) -> str | Unset:
@@ -33,6 +33,9 @@ def after(lines: list[str], name: str, facts: Facts = TOLD, *, at: int) -> str |
     [
         ([], "A", "left", "left"),
         ([], "B", UNSET, UNSET),
+        ([], "NEVER_ASKED", UNKNOWN, UNKNOWN),
+        ([], "", UNSET, UNSET),
+        ([], " A ", UNSET, UNSET),
         ([], "HAPROXY_CLI", UNKNOWN, UNKNOWN),
         ([], ".LINE", UNKNOWN, UNKNOWN),
         (["setenv A 1"], "A", UNKNOWN, "1"),

@@ -81,7 +81,9 @@ LINE = "    server-template slot 1-4 127.255.255.1:{} disabled\n"
     ("text", "facts", "expected"),
     [
         pytest.param(TLS, Facts(), {}, id="nobody-tells"),
-        pytest.param(TLS, Facts(environment={}), {"web": 8080}, id="not-set"),
+        pytest.param(
+            TLS, Facts(environment={"APP_TLS": None}), {"web": 8080}, id="not-set"
+        ),
         pytest.param(
             TLS, Facts(environment={"APP_TLS": ""}), {"web": 8443}, id="set-to-nothing"
         ),
@@ -184,7 +186,9 @@ def test_ports_of_variables(
 ) -> None:
     """A name may be assumed, as it is looked up among those HAProxy has; a port may not."""
     assert ports(text) == unknown
-    assert ports(text, Facts(environment={"B": "shop"})) == known
+    assert (
+        ports(text, Facts(environment={"B": "shop", "C": None, "PORT": None})) == known
+    )
 
 
 def test_only_lines_of_backends_count() -> None:

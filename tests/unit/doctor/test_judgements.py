@@ -262,7 +262,7 @@ def test_what_is_not_known_is_named() -> None:
 def test_what_haproxy_tells_decides() -> None:
     """With its environment known nothing is open, and the branch it takes is judged."""
     text = UNDECIDED["either-branch"][0]
-    well = Facts(version="3.0.11", environment={})
+    well = Facts(version="3.0.11", environment={"APP_TLS": None})
     ill = Facts(version="3.0.11", environment={"APP_TLS": "1"})
 
     assert troubles(judged(evidence(text=text, facts=well))) == []

@@ -32,13 +32,15 @@ def test_features(text: str, expected: set[str] | None) -> None:
     ("told", "expected"),
     [
         ({}, {}),
-        ({"A": "A=1", "B": "Variable not found"}, {"A": "1"}),
+        ({"A": "A=1", "B": "Variable not found"}, {"A": "1", "B": None}),
         ({"A": "A=", "B": "B=x=y\nA=2"}, {"A": "", "B": "x=y\nA=2"}),
         ({"A": "A=1", "B": "Permission denied"}, None),
         ({"A": "B=1"}, None),
     ],
 )
-def test_environment(told: dict[str, str], expected: dict[str, str] | None) -> None:
+def test_environment(
+    told: dict[str, str], expected: dict[str, str | None] | None
+) -> None:
     """Values as they are, of several lines too; nothing where one is refused."""
     asked = {name: Reply(f"show env {name}", text) for name, text in told.items()}
 

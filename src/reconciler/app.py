@@ -24,7 +24,7 @@ from reconciler.haproxy.proxy import RuntimeProxy
 from reconciler.journal import Journal
 from reconciler.metrics import Metrics
 from reconciler.report import LogReporter, Reporters
-from reconciler.rules import context_for, file_checks_for, file_ports_for, rules_for
+from reconciler.rules import context_for, rules_for
 from reconciler.web import application, serve
 from reconciler.web.statistics import Statistics
 from reconciler.worker import Worker, WorkerSettings
@@ -54,7 +54,7 @@ async def run_daemon(settings: Settings) -> None:
     reporter = Reporters(LogReporter(), metrics, journal)
     find_context = context_for(settings, own_container_id())
     claims = ClaimTable(find_context({}))
-    file_ports, file_checks = file_ports_for(settings), file_checks_for(settings)
+    slot_file = settings.slot_file()
     statistics = Statistics([_proxy(settings, one) for one in settings.sockets])
 
     def worker(address: str, *, starting_seconds: float = 0.0) -> Worker:
@@ -71,8 +71,7 @@ async def run_daemon(settings: Settings) -> None:
             unread=lambda: watcher.unread,
             has_newcomers=lambda: crew.has_newcomers(),  # noqa: PLW0108 - it comes later
             is_current=lambda: controller.is_current,
-            file_ports=file_ports,
-            file_checks=file_checks,
+            slot_file=slot_file,
             learned=lambda: controller.learn_ports(),  # noqa: PLW0108 - it comes later
         )
 

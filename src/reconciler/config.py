@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from reconciler.core.base_cfg import default_ports
+from reconciler.core.cfg_sections import CfgFile
 from reconciler.core.instances import Source, is_source, source_of
 from reconciler.core.keeping import MAX_RELEASE
 from reconciler.core.plan import DRAIN_SECONDS
+from reconciler.core.slot_file import SlotFile
 from reconciler.errors import ConfigError, quoted
 from reconciler.haproxy.client import DEFAULT_TIMEOUT_SECONDS
 from reconciler.haproxy.tls import Tls
@@ -20,6 +22,7 @@ from reconciler.haproxy.tls import Tls
 
 DEFAULT_HAPROXY = "unix:///run/haproxy/admin.sock"
 DEFAULT_LISTEN = "127.0.0.1:9700"
+_CFG = ".cfg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +54,9 @@ class Settings:
     """Servers named so, plus a number, are slots. All others are never touched."""
     backend_ports: Mapping[str, int] = field(default_factory=dict)
     """Default port by backend, for containers that tell none."""
-    base_cfg: Path | None = None
-    """HAProxy's configuration, read for the ports on its server-template lines."""
+    base_cfg: tuple[Path, ...] = ()
+    """HAProxy's configuration, read for the ports on its server-template lines: files, and
+    folders of files, in the order in which HAProxy is given them by ``-f``."""
     resync_seconds: float = 30.0
     """How often everything is read again in case an event was missed: cheap, so often."""
     drain_seconds: float = DRAIN_SECONDS
@@ -97,27 +101,56 @@ class Settings:
         ):
             self.tls.context()
 
-    def file_ports(self) -> dict[str, int]:
-        """Return the port of each backend's slots as base_cfg has it.
+    def slot_file(self) -> SlotFile:
+        """Return what HAProxy's configuration may tell of slots.
 
         Raises ConfigError: base_cfg cannot be read.
         """
-        return default_ports(self.base_text(), self.slot_prefix)
+        return SlotFile(read_base_cfg(self.base_cfg), self.slot_prefix)
 
-    def base_text(self) -> str:
-        """Return the text of base_cfg, '' where none is given.
 
-        Raises ConfigError: it cannot be read.
-        """
-        if self.base_cfg is None:
-            return ""
-        try:
-            return self.base_cfg.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise ConfigError(
-                f"base-cfg {quoted(self.base_cfg)} cannot be read: {error.strerror}; "
-                "give the path of HAProxy's configuration, or leave the option out"
-            ) from error
+def read_base_cfg(paths: Iterable[Path]) -> tuple[CfgFile, ...]:
+    """Return HAProxy's configuration, file by file. Raises ConfigError.
+
+    Of a folder those files are read that HAProxy itself would read of it.
+    """
+    return tuple(_cfg_file(one) for path in paths for one in _cfg_files(path))
+
+
+def _cfg_files(path: Path) -> list[Path]:
+    """Return the files that a path stands for: itself, or the folder's in their order."""
+    if not path.is_dir():
+        return [path]
+    try:
+        found = [one for one in path.iterdir() if _is_cfg_name(one.name)]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    files = sorted((one for one in found if one.is_file()), key=os.fsencode)
+    if not files:
+        raise ConfigError(
+            f"base-cfg {quoted(path)} is a folder without a file named *.cfg: HAProxy reads "
+            "no other; give the path of HAProxy's configuration, or leave the option out"
+        )
+    return files
+
+
+def _is_cfg_name(name: str) -> bool:
+    return not name.startswith(".") and name.find(_CFG) == len(name) - len(_CFG)
+
+
+def _cfg_file(path: Path) -> CfgFile:
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return CfgFile(str(path), text)
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"base-cfg {quoted(path)} cannot be read: {error.strerror}; "
+        "give the path of HAProxy's configuration, or leave the option out"
+    )
 
 
 def read_toml(path: Path, keys: Mapping[str, str]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from reconciler.discovery.swarm_api import SwarmApi
 from reconciler.discovery.swarm_json import Role, required
 from reconciler.errors import DiscoveryError, RuntimeSocketError, SwarmError
 from reconciler.haproxy.proxy import RuntimeProxy
-from reconciler.rules import context_for, file_ports_for, rules_for
+from reconciler.rules import context_for, rules_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,8 @@ class ProxyWorld:
     desired: Desired = field(default_factory=Desired)
     plan: Plan = field(default_factory=Plan)
     error: RuntimeSocketError | None = None
+    file_ports: Mapping[str, int] = field(default_factory=dict)
+    """The port on a backend's slots' lines, as this HAProxy reads ``--base-cfg``."""
 
 
 # asyncio.run() spells out its task with the result, only to throw the text away: 0.2 s for
@@ -140,7 +142,8 @@ class Lookout:
         )
         self._find_context = context_for(settings, own_container_id())
         self._claims = ClaimTable(self._find_context({}))
-        self._file_ports = file_ports_for(settings)
+        self._slot_file = settings.slot_file()
+        self._by_file = self._slot_file.told()
 
     async def look(self, *, with_connections: bool = True) -> World:
         """Read everything, all at once. What cannot be read becomes an error.
@@ -152,7 +155,7 @@ class Lookout:
             listing = tasks.create_task(_containers(self._engine, self._settings.swarm))
             observing = [
                 tasks.create_task(
-                    _observed(self._proxies[name], with_connections=with_connections)
+                    self._observed(name, with_connections=with_connections)
                 )
                 for name in self._settings.sockets
             ]
@@ -202,7 +205,7 @@ class Lookout:
             self._proxies[name] = self._proxy(name)
         worlds = await asyncio.gather(
             *(
-                _observed(self._proxies[name], with_connections=with_connections)
+                self._observed(name, with_connections=with_connections)
                 for name in sorted(names)
             )
         )
@@ -236,7 +239,7 @@ class Lookout:
         ports = joined_ports(
             (
                 free_ports(one.observed.backends, self._settings.slot_prefix),
-                self._file_ports(one.observed.process),
+                one.file_ports,
             )
             for one in seen
             if one.observed is not None
@@ -247,12 +250,25 @@ class Lookout:
             )
         )
 
+    async def _observed(self, name: str, *, with_connections: bool) -> ProxyWorld:
+        proxy = self._proxies[name]
+        try:
+            observed, readings = await proxy.survey(with_connections=with_connections)
+            told = self._by_file
+            if self._slot_file.asks:
+                facts = await proxy.facts(self._slot_file.variables)
+                told = await asyncio.to_thread(self._slot_file.told, facts)
+        except RuntimeSocketError as error:
+            return ProxyWorld(name=name, error=error)
+        return ProxyWorld(
+            name=name, observed=observed, readings=readings, file_ports=told.ports
+        )
+
     async def _looked_closer(self, world: ProxyWorld) -> ProxyWorld:
         """Read a HAProxy again with its connections, where the plan wants them."""
         if not world.plan.wants_connections:
             return world
-        proxy = self._proxies[world.name]
-        again = await _observed(proxy, with_connections=True)
+        again = await self._observed(world.name, with_connections=True)
         return self._planned(
             dataclasses.replace(again, container=world.container), is_known=True
         )
@@ -268,7 +284,7 @@ class Lookout:
         ports = free_ports(observed.backends, rules.slot_prefix)
         observed = dataclasses.replace(
             observed,
-            template_ports=self._file_ports(observed.process) | agreed(ports),
+            template_ports={**world.file_ports, **agreed(ports)},
         )
         now = asyncio.get_running_loop().time()
         return dataclasses.replace(
@@ -355,14 +371,6 @@ async def _with_stops(engine: Engine, listed: list[Container]) -> list[Container
         dataclasses.replace(one, is_stopping=True) if one.id in stopping else one
         for one in listed
     ]
-
-
-async def _observed(proxy: RuntimeProxy, *, with_connections: bool) -> ProxyWorld:
-    try:
-        observed, readings = await proxy.survey(with_connections=with_connections)
-    except RuntimeSocketError as error:
-        return ProxyWorld(name=proxy.name, error=error)
-    return ProxyWorld(name=proxy.name, observed=observed, readings=readings)
 
 
 async def find_container(settings: Settings, name: str) -> Container | None:

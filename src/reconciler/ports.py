@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
+from reconciler.core.cfg_facts import Facts
 from reconciler.core.model import Action, Observed, Process, Server, ServerRef
 from reconciler.core.view import Reading
 from reconciler.errors import RuntimeSocketError
@@ -75,6 +76,13 @@ class Proxy(Protocol):
 
     async def process(self) -> Process:
         """Read which process answers now: one cheap command."""
+
+    async def facts(self, variables: Iterable[str]) -> Facts:
+        """Read what conditions and variables in HAProxy's configuration ask for.
+
+        ``variables`` are those of its environment to read. What it does not tell is unknown.
+        Raises RuntimeSocketError.
+        """
 
     async def check_result(self, server: Server) -> str | None:
         """Read the result of one server's last check, None where it has none.

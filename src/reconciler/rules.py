@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from reconciler.config import Settings
-from reconciler.core.cfg_sections import sections
-from reconciler.core.check_kind import plain_checks
 from reconciler.core.instances import labels_of
 from reconciler.core.model import Container, Process
 from reconciler.core.placement import Context
@@ -71,27 +69,3 @@ def context_for(
         )
 
     return context
-
-
-def file_ports_for(settings: Settings) -> Callable[[Process], dict[str, int]]:
-    """Return the ports of slots by the configuration of ``--base-cfg``, for a HAProxy.
-
-    Raises ConfigError: base_cfg cannot be read.
-    """
-    ports = settings.file_ports()
-    return lambda _: ports
-
-
-def file_checks_for(settings: Settings) -> Callable[[Process], dict[str, bool]]:
-    """Return whether the slots' checks are a plain connect, by the same configuration.
-
-    Raises ConfigError: base_cfg cannot be read.
-    """
-
-    @lru_cache(maxsize=64)
-    def checks(release: Release) -> dict[str, bool]:
-        found = sections(settings.base_text(), release)
-        return plain_checks(found, settings.slot_prefix)
-
-    settings.base_text()
-    return lambda process: checks(process.release)

@@ -53,6 +53,7 @@ from reconciler.core.plan import (
     plan,
     slot_number,
 )
+from reconciler.core.slot_file import SlotFile
 from reconciler.core.touched import Touched
 from reconciler.mirror import Mirror
 from reconciler.ports import Proxy
@@ -131,20 +132,18 @@ class Upkeep:
         rules_for: Callable[[Process], Rules],
         reporter: Reporter,
         is_current: Callable[[], bool] = lambda: True,
-        file_ports: Callable[[Process], dict[str, int]] = lambda _: {},
-        file_checks: Callable[[Process], dict[str, bool]] = lambda _: {},
+        slot_file: SlotFile | None = None,
         learned: Callable[[], None] = lambda: None,
     ) -> None:
         """``is_current`` tells whether Docker answers, so that absence means something.
 
-        ``file_ports`` are the templates' ports by HAProxy's configuration, where the table
-        does not tell them; ``file_checks`` are whether the slots' checks are a plain connect,
-        by the same. ``learned`` is called when the ports of free slots are others.
+        ``slot_file`` is HAProxy's configuration: it tells the slots' ports where the table
+        does not, and whether their checks are a plain connect. ``learned`` is called when the
+        ports of free slots are others.
         """
         self._is_current = is_current
-        self._file_ports = file_ports
-        self._file_checks = file_checks
-        self._plain_by_file: dict[str, bool] = {}
+        self._slot_file = slot_file or SlotFile()
+        self._by_file = self._slot_file.told()
         self._plain_by_result: dict[str, bool] = {}
         """Whether a backend's check is a plain connect, by the results of checks."""
         self._to_doubt: dict[ServerRef, Place] = {}
@@ -519,7 +518,8 @@ class Upkeep:
         )
         is_replaced = not observed.process.is_same(status.process)
         if is_replaced:
-            self._forget_checks(observed.process)
+            await self._read_file()
+            self._forget_checks()
         if is_replaced and backends is not None:
             # The other backends of the table are of a process that is gone.
             self.must_observe = "the haproxy process was replaced"
@@ -567,7 +567,7 @@ class Upkeep:
         if backend in self.status.unreached:
             return False
         by_result = self._plain_by_result.get(backend)
-        return is_plain(by_result, self._plain_by_file.get(backend))
+        return is_plain(by_result, self._by_file.plain_checks.get(backend))
 
     async def _call_up(self) -> None:
         """Say of slots whose ports are open that their checks would pass.
@@ -622,9 +622,14 @@ class Upkeep:
                 self._doubtful[ref] = place
         self._to_doubt = dict(self._doubtful)
 
-    def _forget_checks(self, process: Process) -> None:
+    async def _read_file(self) -> None:
+        """Read the configuration as the process does that answers now."""
+        if self._slot_file.asks:
+            facts = await self._proxy.facts(self._slot_file.variables)
+            self._by_file = await asyncio.to_thread(self._slot_file.told, facts)
+
+    def _forget_checks(self) -> None:
         """Another process may have another configuration, and is elsewhere perhaps."""
-        self._plain_by_file = self._file_checks(process)
         self._plain_by_result, self.opened = {}, {}
         self._doubtful, self._called_up = {}, {}
         self.status.unreached = set()
@@ -632,9 +637,7 @@ class Upkeep:
     def _learn_ports(self) -> None:
         """Tell what ports the free slots have, where that has changed."""
         found = {name: self._mirror.free_ports(name) for name in self._with_slots}
-        on_file = (
-            {} if (seen := self.status.process) is None else self._file_ports(seen)
-        )
+        on_file = self._by_file.ports
         if (found, on_file) != (self.status.free_ports, self.status.file_ports):
             self.status.free_ports, self.status.file_ports = found, on_file
             self._learned()

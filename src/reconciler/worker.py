@@ -21,6 +21,7 @@ from typing import NoReturn
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import Place, Process, ServerRef
 from reconciler.core.plan import Rules
+from reconciler.core.slot_file import SlotFile
 from reconciler.core.touched import Touched
 from reconciler.dialer import Dialer
 from reconciler.errors import RuntimeSocketError
@@ -90,15 +91,14 @@ class Worker:
         unread: Callable[[], int] = lambda: 0,
         has_newcomers: Callable[[], bool] = lambda: False,
         is_current: Callable[[], bool] = lambda: True,
-        file_ports: Callable[[Process], dict[str, int]] = lambda _: {},
-        file_checks: Callable[[Process], dict[str, bool]] = lambda _: {},
+        slot_file: SlotFile | None = None,
         learned: Callable[[], None] = lambda: None,
     ) -> None:
         """``unread`` tells how many containers events were about that were not read yet.
 
         ``has_newcomers`` tells whether a HAProxy was just found that is not filled yet.
         ``is_current`` tells whether Docker answers. While it does not, nothing is done by
-        memory alone. ``file_ports``, ``file_checks`` and ``learned`` are Upkeep's.
+        memory alone. ``slot_file`` and ``learned`` are Upkeep's.
         """
         self._unread = unread
         self._has_newcomers = has_newcomers
@@ -125,8 +125,7 @@ class Worker:
             rules_for=rules_for,
             reporter=reporter,
             is_current=is_current,
-            file_ports=file_ports,
-            file_checks=file_checks,
+            slot_file=slot_file,
             learned=learned,
         )
         self._dialer = Dialer(self._opened)

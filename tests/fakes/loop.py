@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from tests.fakes.containers import by_id
 from tests.fakes.proxy import FakeProxy
 
 from reconciler.controller import Controller
+from reconciler.core.cfg_sections import CfgFile
 from reconciler.core.claims import ClaimTable
 from reconciler.core.instances import Instance, Instances, source_of
 from reconciler.core.model import Change, Container, Process
 from reconciler.core.placement import Context
 from reconciler.core.plan import DRAIN_SECONDS, Rules
+from reconciler.core.slot_file import SlotFile
 from reconciler.crew import Crew
 from reconciler.haproxy.versions import reuse_needs_idle
 from reconciler.journal import Journal
@@ -102,7 +104,7 @@ class Loop:
         drain_seconds: float = DRAIN_SECONDS,
         sources: Sequence[str] = (),
         found: Sequence[FakeProxy] = (),
-        file_checks: Mapping[str, bool] | None = None,
+        base_cfg: str = "",
     ) -> None:
         self.proxies = proxies
         self.unread = 0
@@ -131,7 +133,7 @@ class Loop:
                 unread=lambda: self.unread,
                 has_newcomers=lambda: self.crew.has_newcomers(),  # noqa: PLW0108 - it comes later
                 is_current=lambda: self.controller.is_current,
-                file_checks=lambda _: dict(file_checks or {}),
+                slot_file=SlotFile([CfgFile("base.cfg", base_cfg)]),
             )
 
         def hire(url: str) -> Worker:
@@ -176,11 +178,12 @@ async def looping(
     is_informed: bool = True,
     sources: Sequence[str] = (),
     found: Sequence[FakeProxy] = (),
-    file_checks: Mapping[str, bool] | None = None,
+    base_cfg: str = "",
 ) -> AsyncIterator[Loop]:
     """Run a loop for the length of a block; Docker was read and has these containers.
 
-    ``file_checks`` says of backends whether their check is a plain connect. ``found`` are HAProxies that ``sources`` may find, each by its name.
+    ``base_cfg`` is HAProxy's configuration.
+    ``found`` are HAProxies that ``sources`` may find, each by its name.
     """
     loop = Loop(
         *proxies,
@@ -188,7 +191,7 @@ async def looping(
         drain_seconds=drain_seconds,
         sources=sources,
         found=found,
-        file_checks=file_checks,
+        base_cfg=base_cfg,
     )
     loop.start(*containers)
     task = asyncio.create_task(loop.controller.run())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from tests.fakes.containers import process as worker, tables as free_tables
 
+from reconciler.core.cfg_facts import Facts
 from reconciler.core.effect import server_after
 from reconciler.core.model import (
     Action,
@@ -218,6 +219,12 @@ class FakeProxy:
         self.readings_asked += 1
         await self._reach()
         return dict(self.statistics)
+
+    async def facts(self, variables: Iterable[str]) -> Facts:
+        """Tell the version, and that none of the variables is set."""
+        await self._reach()
+        environment = dict.fromkeys(variables)
+        return Facts(version=self.worker.version, environment=environment)
 
     async def check_result(self, server: Server) -> str | None:
         """Return the result that a test put into ``statistics``."""

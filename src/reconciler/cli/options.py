@@ -94,6 +94,12 @@ class BackendPort(click.ParamType[tuple[str, int]]):
         return backend, int(port)
 
 
+class CfgPath(click.Path):
+    """A file or a folder of HAProxy's configuration; in the environment spaces part them."""
+
+    envvar_list_splitter = None  # type: ignore[assignment] # as any other option's
+
+
 def _port(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(_MAX_PORT))):
         return None
@@ -124,7 +130,9 @@ KEYS: Mapping[str, str] = {
 }
 """Keys of the configuration file, and the settings they are."""
 
-_REPEATABLE = frozenset({"haproxy", "projects", "backend_ports", "allowed_hosts"})
+_REPEATABLE = frozenset(
+    {"haproxy", "projects", "backend_ports", "base_cfg", "allowed_hosts"}
+)
 _NUMBERS = frozenset(
     {"haproxy_timeout_seconds", "drain_seconds", "resync_seconds", "max_release"}
 )
@@ -281,10 +289,12 @@ _OPTIONS = (
     ),
     _common(
         "--base-cfg",
-        type=click.Path(path_type=Path),
+        type=CfgPath(path_type=Path),
+        multiple=True,
         envvar="RECONCILER_BASE_CFG",
         help="HAProxy's configuration: the port on a backend's server-template line "
-        "becomes its default port. Only read.",
+        "becomes its default port. Only read. A file, or a folder of *.cfg files; repeat as "
+        "HAProxy's -f, in the same order.",
     ),
     _common(
         "--drain-timeout",

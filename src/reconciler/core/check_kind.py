@@ -7,9 +7,10 @@ nothing is known (docs/decisions/0037).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
-from reconciler.core.base_cfg import templates_in
+from reconciler.core.base_cfg import Template, templates_in
 from reconciler.core.cfg_sections import Section
 
 
@@ -29,18 +30,15 @@ _MORE_OPTIONS = (
 _MORE_WORDS = frozenset(
     {
         *("ssl", "check-ssl", "check-proto", "check-send-proxy", "check-via-socks4"),
-        *(
-            "send-proxy",
-            "send-proxy-v2",
-            "socks4",
-            "namespace",
-            "addr",
-            "port",
-            "track",
-        ),
+        *("send-proxy", "send-proxy-v2", "socks4", "namespace", "addr", "port"),
+        *("track", "healthcheck"),
     }
 )
 """Words on a server's line with which its check is another, elsewhere, or takes another way."""
+
+
+_ORDER = (False, None, True)
+"""Of several lines that one counts of which the least good is to be expected."""
 
 
 def is_plain_result(result: str | None) -> bool | None:
@@ -61,24 +59,39 @@ def is_plain(by_result: bool | None, by_file: bool | None) -> bool:  # noqa: FBT
     )
 
 
-def plain_checks(found: Iterable[Section], prefix: str) -> dict[str, bool]:
+def plain_checks(ways: Iterable[Iterable[Section]], prefix: str) -> dict[str, bool]:
     """Return whether the check of each backend's slots is a plain connect, by its lines.
 
-    Backends whose slots have no check are left out.
+    ``ways`` are the sections of a configuration, in each way in which HAProxy may read it.
+    Left out are backends whose slots have no check, or of which that is not told for sure.
     """
-    return {
-        section.name: _is_plain(section, template.options.keys())
-        for section in found
-        for template in templates_in(section)
-        if template.prefix == prefix and "check" in template.options
-    }
+    told: defaultdict[str, set[bool | None]] = defaultdict(set)
+    for way in ways:
+        for backend, kinds in _kinds(way, prefix).items():
+            told[backend].add(min(kinds, key=_ORDER.index))
+    agreed = {name: found.pop() for name, found in told.items() if len(found) == 1}
+    return {name: plain for name, plain in agreed.items() if plain is not None}
 
 
-def _is_plain(section: Section, words: Iterable[str]) -> bool:
+def _kinds(found: Iterable[Section], prefix: str) -> defaultdict[str, set[bool | None]]:
+    kinds: defaultdict[str, set[bool | None]] = defaultdict(set)
+    for section in found:
+        for line in templates_in(section):
+            if line.prefix == prefix:
+                kinds[section.name].add(_is_plain(section, line))
+    return kinds
+
+
+def _is_plain(section: Section, template: Template) -> bool | None:
+    """Tell it of one line of slots; None where it has no check, or that is not known."""
+    if section.is_assumed or section.open_lines or template.has_unknown_options:
+        return None
+    if "check" not in template.options:
+        return None
     if any(section.has_option(name) for name in _MORE_OPTIONS):
         return False
     if section.has_option("tcp-check"):
         rules = [line.words for one in section.chain() for line in one.own("tcp-check")]
         if any(rule != ("tcp-check", "connect") for rule in rules):
             return False
-    return _MORE_WORDS.isdisjoint(words)
+    return _MORE_WORDS.isdisjoint(template.options)

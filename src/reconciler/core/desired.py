@@ -29,6 +29,7 @@ from reconciler.core.model import (
 from reconciler.core.placement import (
     BACKEND,
     BACKENDS,
+    DUPLICATE_MEND,
     PREFIX,
     Context,
     Found,
@@ -295,7 +296,7 @@ def desired_from(
                 why = (
                     f"container {holder.tenant.container} has the same address and port"
                 )
-                mend = "give one of them another by label haproxy.port"
+                mend = DUPLICATE_MEND
                 unplaced.append(outcome.unplaced(Cause.DUPLICATE, why, mend=mend))
     return Desired(
         endpoints={name: tuple(found.values()) for name, found in endpoints.items()},

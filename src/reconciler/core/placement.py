@@ -45,6 +45,12 @@ LABELS = frozenset(
 )
 """All labels there are, but for the family that begins with ``BACKENDS``."""
 
+DUPLICATE_MEND = (
+    f"where it has an address of its own, remove label {ADDRESS} from it; else have it "
+    f"listen on another port, and name that by label {PORT}"
+)
+"""Of two containers with one address and port only one can listen there."""
+
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 _DECIMAL = re.compile(r"[0-9]{1,5}", re.ASCII)
@@ -242,9 +248,11 @@ def address_of(container: Container, context: Context) -> Found[str] | Refused:
         return address_on(container, wanted)
     shared = [a for a in container.networks if a.network in context.shared_networks]
     if len(shared) == 1:
-        return _address_in(shared[0], "the only network it shares with the reconciler")
+        return _address_in(
+            container, shared[0], "the only network it shares with the reconciler"
+        )
     if len(container.networks) == 1:
-        return _address_in(container.networks[0], "its only network")
+        return _address_in(container, container.networks[0], "its only network")
     return Refused(Cause.NO_ADDRESS, *_no_single_network(container, shared))
 
 
@@ -263,13 +271,35 @@ def address_on(container: Container, wanted: str) -> Found[str] | Refused:
     """Return the address of a container on one network, by its name or its short one."""
     for attachment in container.networks:
         if is_attached_as(attachment, container, wanted):
-            return _address_in(attachment, "the network asked for")
+            return _address_in(container, attachment, "the network asked for")
     attached = ", ".join(a.network for a in container.networks) or "none"
     return Refused(
         Cause.NO_ADDRESS,
         f"it is not attached to the network {quoted(wanted)} (its networks: {attached})",
-        f"attach it, or correct label {NETWORK} or --network",
+        mode_mend(container) or f"attach it, or correct label {NETWORK} or --network",
     )
+
+
+def mode_mend(container: Container) -> str | None:
+    """Return how a container without a network of its own gets a place; None: it has one.
+
+    The engine attaches none with such a network mode to any network (20.10).
+    """
+    mode = container.network_mode
+    if mode.startswith("container:"):
+        return (
+            "put the labels, with the port, on the container whose network it shares: they "
+            "have one address"
+        )
+    if mode == "host":
+        return (
+            f"give it this machine's address by label {ADDRESS}, and its port by {PORT}"
+        )
+    if mode == "none":
+        return (
+            "recreate it with no `network_mode: none`, on a network that HAProxy is on"
+        )
+    return None
 
 
 def is_attached_as(attachment: Attachment, container: Container, wanted: str) -> bool:
@@ -277,7 +307,9 @@ def is_attached_as(attachment: Attachment, container: Container, wanted: str) ->
     return attachment.network in {wanted, f"{container.project}_{wanted}"}
 
 
-def _address_in(attachment: Attachment, how: str) -> Found[str] | Refused:
+def _address_in(
+    container: Container, attachment: Attachment, how: str
+) -> Found[str] | Refused:
     for text in (attachment.ipv4, attachment.ipv6):
         try:
             return Found(canonical_address(text), f"{how}, {attachment.network}")
@@ -286,7 +318,7 @@ def _address_in(attachment: Attachment, how: str) -> Found[str] | Refused:
     return Refused(
         Cause.NO_ADDRESS,
         f"it has no address of its own on network {quoted(attachment.network)}",
-        f"with host networking give it one by label {ADDRESS}",
+        mode_mend(container) or f"give it one by label {ADDRESS}",
     )
 
 
@@ -297,7 +329,8 @@ def _no_single_network(
     if not container.networks:
         return (
             f"it is on no network (network mode {quoted(container.network_mode)})",
-            f"attach it to one, or give it an address by label {ADDRESS}",
+            mode_mend(container)
+            or f"attach it to one, or give it an address by label {ADDRESS}",
         )
     listed = ", ".join(a.network for a in (shared or container.networks))
     which = "shares several networks with the reconciler" if shared else "is on several"

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.config import Settings
-from reconciler.core.cfg_sections import Section
-from reconciler.core.model import Container, Server
+from reconciler.core.cfg_facts import Facts
+from reconciler.core.cfg_sections import NO_FACTS, Cfg, CfgFile
+from reconciler.core.model import Container, Server, ServerRef
 from reconciler.core.plan import backends_with_slots, slots_of
 from reconciler.errors import RuntimeSocketError
 from reconciler.haproxy.replies import Stat
@@ -58,6 +59,10 @@ class ProxyReading:
     """What ``show cli level`` answered, '' where it did not."""
     refusal: RuntimeSocketError | None = None
     """Why it would not change a server, None where it would."""
+    check_places: Mapping[ServerRef, tuple[str, int]] = field(default_factory=dict)
+    """Where the lines of servers send their checks, '' and 0 for what they do not name."""
+    facts: Facts = NO_FACTS
+    """What it tells of itself that conditions of its configuration ask for."""
 
     @property
     def name(self) -> str:
@@ -104,11 +109,11 @@ class Evidence:
     world: World
     docker: DockerReading
     proxies: tuple[ProxyReading, ...] = ()
-    base_cfg: str | None = None
-    """The text of ``--base-cfg``; None where none was given or it cannot be read."""
+    base_cfg: tuple[CfgFile, ...] = ()
+    """The files of ``--base-cfg``; none where none was given or one cannot be read."""
     base_cfg_error: str = ""
-    sections: tuple[Section, ...] = ()
-    """The same, as sections."""
+    ways: tuple[Cfg, ...] = ()
+    """The same, as sections: in each way that one of the HAProxies may read it."""
     daemon: DaemonReading | None = None
     """None with ``--listen off``."""
     own_id: str | None = None
@@ -120,6 +125,12 @@ class Evidence:
     def knows_docker(self) -> bool:
         """Whether the running containers could be listed."""
         return self.world.engine_error is None
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether every HAProxy that answered lets its servers be changed; and one did."""
+        read = [one for one in self.proxies if one.world.observed is not None]
+        return bool(read) and all(one.refusal is None for one in read)
 
     @property
     def releases(self) -> list[tuple[int, int, int]]:

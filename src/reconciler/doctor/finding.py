@@ -28,6 +28,9 @@ class Code(enum.Enum):
 
     BASE_CFG_UNREADABLE = "base-cfg-unreadable", _FAIL
     PROJECTS = "projects", _OK
+    PROJECT_UNKNOWN = "project-unknown", _WARN
+    NETWORK_UNKNOWN = "network-unknown", _WARN
+    BACKEND_PORT_UNKNOWN = "backend-port-unknown", _WARN
     OWN_CONTAINER_UNKNOWN = "own-container-unknown", _NOTE
 
     DOCKER = "docker", _OK
@@ -80,10 +83,13 @@ class Code(enum.Enum):
     TEMPLATE = "template", _OK
     BASE_CFG_NO_SLOTS = "base-cfg-no-slots", _FAIL
     BASE_CFG_DIFFERS = "base-cfg-differs", _WARN
+    BASE_CFG_CONDITION = "base-cfg-condition", _NOTE
+    BASE_CFG_VARIABLE = "base-cfg-variable", _NOTE
     BACKEND_TWICE = "backend-twice", _FAIL
     TEMPLATE_ENABLED = "template-enabled", _FAIL
     TEMPLATE_RESOLVERS = "template-resolvers", _FAIL
     TEMPLATE_HOST_NAME = "template-host-name", _FAIL
+    TEMPLATE_FAMILY = "template-family", _FAIL
     TEMPLATE_UNSET_ADDRESS = "template-unset-address", _FAIL
     TEMPLATE_ADDRESS = "template-address", _WARN
     TEMPLATE_CHECK_ADDR = "template-check-addr", _FAIL
@@ -98,6 +104,10 @@ class Code(enum.Enum):
     STATE_FILE = "state-file", _FAIL
     REDISPATCH = "redispatch", _WARN
     RETRIES = "retries", _WARN
+    PERSIST = "persist", _WARN
+    MARKED_DOWN_SHUTDOWN = "marked-down-shutdown", _WARN
+    AGENT_CHECK = "agent-check", _NOTE
+    SLOW_START = "slow-start", _NOTE
     COOKIE_NOT_DYNAMIC = "cookie-not-dynamic", _WARN
     STICK_TO_NAME = "stick-to-name", _WARN
     STATIC_BALANCE = "static-balance", _WARN

@@ -5,35 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.core.base_cfg import Template
-from reconciler.core.cfg_sections import Release, Section
+from reconciler.core.cfg_sections import Cfg, Line, Section, Spot
 from reconciler.doctor.finding import Code, Pitfall
-from reconciler.haproxy.versions import reuse_needs_idle
+from reconciler.haproxy.versions import Release, reuse_needs_idle
 
 
 _HASHES = ("source", "uri", "url_param", "hdr", "rdp-cookie", "hash")
 _HAS_HASH_KEY = (3, 0, 0)
 _BY_ADDRESS = frozenset({"addr", "addr-port"})
 _STICKING = ("on", "match", "store-request", "store-response")
+_HAS_TABLE = frozenset({"backend", "listen", "frontend"})
 _COOKIE = (
     "`cookie NAME insert indirect nocache dynamic` and `dynamic-cookie-key SECRET`"
 )
 
 
 def of_balancing(
-    section: Section, lines: list[Template], release: Release | None
-) -> Iterator[tuple[int, Pitfall]]:
-    """Yield what is wrong, with the line's number.
+    way: Cfg, section: Section, lines: list[Template], release: Release | None
+) -> Iterator[tuple[Spot, Pitfall]]:
+    """Yield what is wrong with a section of ``way``, with the line.
 
     ``lines`` are the section's lines of slots; ``release`` is HAProxy's, None if unknown.
     """
     yield from _cookie(section)
-    yield from _sticking(section)
+    yield from _sticking(way, section)
     yield from _algorithm(section, lines, release)
     reuse = section.nearest("http-reuse")
     leaks = release is not None and reuse_needs_idle(release)
     if leaks and reuse is not None and reuse.words[1:] == ("always",):
         yield (
-            reuse.number,
+            reuse.spot,
             Pitfall(
                 Code.HTTP_REUSE_ALWAYS,
                 f"`http-reuse always`: this release takes up connections to former tenants "
@@ -43,7 +44,7 @@ def of_balancing(
         )
 
 
-def _cookie(section: Section) -> Iterator[tuple[int, Pitfall]]:
+def _cookie(section: Section) -> Iterator[tuple[Spot, Pitfall]]:
     line = section.nearest("cookie")
     if line is None:
         return
@@ -51,7 +52,7 @@ def _cookie(section: Section) -> Iterator[tuple[int, Pitfall]]:
     if "dynamic" not in line.words or key is None:
         lacks = "dynamic-cookie-key" if "dynamic" in line.words else "dynamic"
         yield (
-            line.number,
+            line.spot,
             Pitfall(
                 Code.COOKIE_NOT_DYNAMIC,
                 f"`{' '.join(line.words)}` without `{lacks}`: slots have no cookie of their "
@@ -61,30 +62,63 @@ def _cookie(section: Section) -> Iterator[tuple[int, Pitfall]]:
         )
 
 
-def _sticking(section: Section) -> Iterator[tuple[int, Pitfall]]:
-    rules = [rule for how in _STICKING for rule in section.own("stick", how)]
-    tables = section.own("stick-table")
-    by_address = any(
-        line.words[at : at + 2] == ("srvkey", "addr")
-        for line in tables
-        for at in range(len(line.words))
+def _sticking(way: Cfg, section: Section) -> Iterator[tuple[Spot, Pitfall]]:
+    """Judge each table that a rule sticks by: the section's own, or the one it names."""
+    tables = {
+        table: line
+        for rule in (rule for how in _STICKING for rule in section.own("stick", how))
+        for table in [_table_of(rule) or section.name]
+        if (line := _table(way, section, table)) is not None
+    }
+    for line in tables.values():
+        if not _has(line, "srvkey", "addr") and not line.assumed:
+            yield (
+                line.spot,
+                Pitfall(
+                    Code.STICK_TO_NAME,
+                    f"clients of backend {section.name} stick to a slot's name: when its "
+                    "container goes, they go to whoever gets the slot",
+                    f"add `srvkey addr` to the `{line.words[0]}` line (2.6 and later), or "
+                    f"write {_COOKIE} instead",
+                ),
+            )
+
+
+def _table_of(rule: Line) -> str:
+    """Return the table that a rule names, '' where it names none."""
+    words = rule.words
+    return next(
+        (words[at + 1] for at in range(len(words) - 1) if words[at] == "table"), ""
     )
-    if rules and tables and not by_address:
-        yield (
-            tables[-1].number,
-            Pitfall(
-                Code.STICK_TO_NAME,
-                f"clients of backend {section.name} stick to a slot's name: when its "
-                "container goes, they go to whoever gets the slot",
-                "add `srvkey addr` to the `stick-table` line (2.6 and later), or write "
-                f"{_COOKIE} instead",
-            ),
-        )
+
+
+def _has(line: Line, *words: str) -> bool:
+    return any(
+        line.words[at : at + len(words)] == words for at in range(len(line.words))
+    )
+
+
+def _table(way: Cfg, section: Section, name: str) -> Line | None:
+    """Return the line of a table; None where it is not known.
+
+    A section has one of its own name; ``peers`` sections have some, named PEERS/TABLE.
+    """
+    if name == section.name:
+        return next(reversed(section.own("stick-table")), None)
+    group, slash, table = name.partition("/")
+    for one in way.sections:
+        if one.name != group or one.is_assumed:
+            continue
+        if slash and one.kind == "peers" and (found := one.own("table", table)):
+            return found[-1]
+        if not slash and one.kind in _HAS_TABLE and (found := one.own("stick-table")):
+            return found[-1]
+    return None
 
 
 def _algorithm(
     section: Section, lines: list[Template], release: Release | None
-) -> Iterator[tuple[int, Pitfall]]:
+) -> Iterator[tuple[Spot, Pitfall]]:
     balance = section.nearest("balance")
     if balance is None or len(balance.words) < len(("balance", "ALGORITHM")):
         return
@@ -97,7 +131,7 @@ def _algorithm(
         if is_hash:
             mend = "write `hash-type consistent`, and `hash-key addr-port` on the slots' line"
         yield (
-            balance.number,
+            balance.spot,
             Pitfall(
                 Code.STATIC_BALANCE,
                 f"`{' '.join(balance.words)}` is static in backend {section.name}: a runtime "
@@ -109,7 +143,7 @@ def _algorithm(
         )
     elif is_hash and any(o.options.get("hash-key") not in _BY_ADDRESS for o in lines):
         yield (
-            balance.number,
+            balance.spot,
             Pitfall(Code.HASH_BY_SLOT, *_hash_by_slot(section, release)),
         )
 

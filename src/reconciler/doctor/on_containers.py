@@ -38,6 +38,8 @@ _CODES = {
     Cause.SLOT_BUSY: Code.CONTAINER_WAITS,
 }
 _SHORT_ID = 12
+_SHARES = "container:"
+"""How the network mode of a container begins that is in another's network."""
 _HEALTH = "`docker inspect --format '{{json .State.Health}}' %s` shows what it said"
 
 
@@ -93,8 +95,6 @@ def _mend(evidence: Evidence, one: Unplaced, code: Code) -> str:
     mends = {
         Code.CONTAINER_LABEL: "correct the label in the Compose file, and recreate the "
         "container: `docker compose up -d`",
-        Code.CONTAINER_DUPLICATE: "give one of the two another port, or label "
-        '`haproxy.enable: "false"`',
         Code.CONTAINER_NO_SLOT: "raise the count on the backend's `server-template` line, "
         "and reload HAProxy once",
         Code.CONTAINER_WAITS: f"nothing, mostly: `reconciler explain {name}` tells more",
@@ -107,7 +107,9 @@ def _mend(evidence: Evidence, one: Unplaced, code: Code) -> str:
         ports = " or ".join(f'"{port}"' for port in container.tcp_ports) or '"PORT"'
         return f"write label `haproxy.port:` with {ports}"
     if container is not None and code is Code.CONTAINER_ADDRESS:
-        return _address_mend(container)
+        return _address_mend(evidence, one, container)
+    if container is not None and code is Code.CONTAINER_DUPLICATE:
+        return _duplicate_mend(container)
     return mends.get(code, "")
 
 
@@ -120,12 +122,56 @@ def _backend_mend(evidence: Evidence, one: Unplaced) -> str:
     return f"name one of the backends that have slots: {', '.join(names) or 'none has'}"
 
 
-def _address_mend(container: Container) -> str:
+def _address_mend(evidence: Evidence, one: Unplaced, container: Container) -> str:
+    if container.network_mode.startswith(_SHARES):
+        return _sharing_mend(evidence, one, container)
+    if container.network_mode == "none":
+        return (
+            "remove `network_mode: none` from it and recreate it: the engine attaches it to "
+            "no network as long as it has that"
+        )
+    if container.network_mode == "host":
+        return (
+            'write labels `haproxy.address: "ADDRESS"`, that of this machine as HAProxy '
+            'reaches it, and `haproxy.port: "PORT"`; the engine attaches it to no network '
+            "as long as it has `network_mode: host`"
+        )
     names = [attachment.network for attachment in container.networks]
-    if container.network_mode == "host" or not names:
+    if not names:
         return 'write label `haproxy.address: "ADDRESS"`, or attach it to a network'
     listed = " or ".join(f"`haproxy.network: {name}`" for name in names)
     return f"write label {listed}: the one that HAProxy is on, too"
+
+
+def _sharing_mend(evidence: Evidence, one: Unplaced, container: Container) -> str:
+    """Of a container in another's network, as by `network_mode: service:x`."""
+    owner = container.network_mode.removeprefix(_SHARES)
+    shown = owner[:_SHORT_ID]
+    for other in evidence.world.claims.containers.values():
+        if owner and (other.id.startswith(owner) or other.name == owner):
+            shown = other.name
+    backend = one.backend or "NAME"
+    return (
+        f'write label `haproxy.backends.{backend}.port: "PORT"` on container {shown}, whose '
+        'network and address it shares, and `haproxy.enable: "false"` on this one; the '
+        "engine attaches it to no network of its own"
+    )
+
+
+def _duplicate_mend(container: Container) -> str:
+    """Only one of two containers can listen on one port of one address."""
+    if ADDRESS in container.labels and any(
+        a.ipv4 or a.ipv6 for a in container.networks
+    ):
+        return (
+            f"remove label `{ADDRESS}`: it has an address of its own "
+            f"({', '.join(a.network for a in container.networks)})"
+        )
+    return (
+        "have its program listen on another port, and name that by label "
+        '`haproxy.port: "PORT"`; or, where it serves nothing there, write label '
+        '`haproxy.enable: "false"`'
+    )
 
 
 def _placed(evidence: Evidence) -> Iterator[Finding]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from reconciler.core.membership import SERVICE_NAME
+from reconciler.core.placement import is_attached_as
 from reconciler.discovery.own import is_short_id
 from reconciler.doctor.evidence import DockerReading, Evidence, SocketFile
 from reconciler.doctor.finding import Code, Finding, found
@@ -39,9 +41,62 @@ def of_settings(evidence: Evidence) -> Iterator[Finding]:
         covered = f"project {', '.join(sorted(context.projects))}"
     said = f"service names count in {covered}"
     yield found(Code.PROJECTS, "projects", said, section=SETTINGS)
+    yield from _in_vain(evidence)
     lacks = settings.network is None or not settings.projects
     if evidence.own_id is not None and evidence.own is None and lacks:
         yield _own_container_unknown(evidence.own_id)
+
+
+def _in_vain(evidence: Evidence) -> Iterator[Finding]:
+    """Find settings that name what no running container has, and no HAProxy."""
+    settings = evidence.settings
+    containers = evidence.world.claims.containers.values()
+    if not containers:
+        return
+    projects = {one.project for one in containers if one.project is not None}
+    for name in sorted(set(settings.projects) - projects):
+        yield found(
+            Code.PROJECT_UNKNOWN,
+            "--project",
+            f"no running container is of project {quoted(name)}",
+            f"{meant(name, projects)}correct --project: the service names of other "
+            "projects do not count",
+            section=SETTINGS,
+        )
+    wanted = settings.network
+    attached = [(one, net) for one in containers for net in one.networks]
+    if wanted and not any(is_attached_as(net, one, wanted) for one, net in attached):
+        yield found(
+            Code.NETWORK_UNKNOWN,
+            "--network",
+            f"no running container is on network {quoted(wanted)}",
+            f"{meant(wanted, {net.network for _, net in attached})}correct --network: no "
+            "container has an address there",
+            section=SETTINGS,
+        )
+    yield from _ports_in_vain(evidence)
+
+
+def _ports_in_vain(evidence: Evidence) -> Iterator[Finding]:
+    prefix = evidence.settings.slot_prefix
+    if any(one.world.observed is None for one in evidence.proxies):
+        return
+    filled = {name for one in evidence.proxies for name in one.slots(prefix)}
+    for name in sorted(evidence.settings.backend_ports.keys() - filled):
+        yield found(
+            Code.BACKEND_PORT_UNKNOWN,
+            "--backend-port",
+            f"no HAProxy has a backend {quoted(name)} with slots",
+            f"{meant(name, filled)}correct --backend-port, or take it away",
+            section=SETTINGS,
+        )
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """Return the question for the closest name, whatever its case; '' where none is."""
+    folded = {one.casefold(): one for one in sorted(names)}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f"did you mean {folded[near[0]]}? " if near else ""
 
 
 def _own_container_unknown(own_id: str) -> Finding:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from reconciler.core.cfg_sections import Line
+from reconciler.core.base_cfg import is_inet, split_family
+from reconciler.core.cfg_sections import Line, Spot
 from reconciler.doctor.finding import Code, Pitfall
 
 
@@ -14,7 +15,9 @@ _FEWEST_CONNECTIONS = 4
 _SHORTEST_SECONDS = 3.0
 """The daemon asks every second; a session that ends sooner than this ends under it."""
 _OTHERS_MAY_WRITE = 0o002
-_TCP = re.compile(r"(?:ipv4@|ipv6@)?(?P<host>[^/@]*):(?P<port>[^/@:]+)")
+_PLACE = len(("stats", "socket"))
+_NO_FILE = frozenset({"fd", "abns", "abnsz", "sockpair"})
+_TCP = re.compile(r"(?P<host>[^/@]*):(?P<port>[^/@:]+)")
 _LOOPBACK = re.compile(r"127\..*|\[?::1\]?|localhost", re.ASCII)
 _DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d)?", re.ASCII)
 _UNIT_SECONDS = {
@@ -27,26 +30,39 @@ _UNIT_SECONDS = {
 }
 
 
-def of_global(lines: Iterable[Line]) -> Iterator[tuple[int, Pitfall]]:
-    """Yield what is wrong, with the line's number. ``lines`` are of all global sections."""
+def of_global(
+    lines: Iterable[Line], top: Spot, *, is_admin: bool
+) -> Iterator[tuple[Spot, Pitfall]]:
+    """Yield what is wrong, with its line.
+
+    ``lines`` are of all global sections; ``top`` is what to name where there are none.
+    ``is_admin``: a socket was reached that may change servers, whatever the lines say.
+    """
     lines = list(lines)
     sockets = [
         line
         for line in lines
         if line.starts("stats", "socket") and len(line.words) > len(("stats", "socket"))
     ]
-    yield from _level(lines, sockets)
+    if not is_admin:
+        yield from _level(lines, sockets, top)
     for line in sockets:
-        yield from _mode(line)
-        yield from _tcp(line)
+        if not line.assumed:
+            yield from _mode(line)
+            yield from _tcp(line)
         yield from _tls(line)
     yield from _limits(lines)
 
 
-def _level(lines: list[Line], sockets: list[Line]) -> Iterator[tuple[int, Pitfall]]:
-    if any(_value(line, "level") == "admin" for line in sockets):
+def _level(
+    lines: list[Line], sockets: list[Line], top: Spot
+) -> Iterator[tuple[Spot, Pitfall]]:
+    if any(
+        _value(line, "level") == "admin" or line.assumed.keys() - {_PLACE}
+        for line in sockets
+    ):
         return
-    at = sockets[0].number if sockets else lines[0].number if lines else 1
+    at = next((line.spot for line in (*sockets, *lines)), top)
     said = "its `stats socket` line has" if sockets else "there is"
     yield (
         at,
@@ -58,10 +74,12 @@ def _level(lines: list[Line], sockets: list[Line]) -> Iterator[tuple[int, Pitfal
     )
 
 
-def _mode(line: Line) -> Iterator[tuple[int, Pitfall]]:
-    place = line.words[2]
-    if _TCP.fullmatch(place) or place.startswith(("fd@", "abns@")):
+def _mode(line: Line) -> Iterator[tuple[Spot, Pitfall]]:
+    place = line.words[_PLACE]
+    family, rest = split_family(place)
+    if _tcp_place(line) is not None or family in _NO_FILE:
         return
+    place = rest
     mode = _value(line, "mode")
     try:
         is_open = mode is not None and int(mode, 8) & _OTHERS_MAY_WRITE
@@ -69,7 +87,7 @@ def _mode(line: Line) -> Iterator[tuple[int, Pitfall]]:
         return  # HAProxy will complain, not we
     if mode is None:
         yield (
-            line.number,
+            line.spot,
             Pitfall(
                 Code.STATS_SOCKET_MODE,
                 f"{place} has no `mode`: who may open it depends on the umask",
@@ -78,7 +96,7 @@ def _mode(line: Line) -> Iterator[tuple[int, Pitfall]]:
         )
     elif is_open:
         yield (
-            line.number,
+            line.spot,
             Pitfall(
                 Code.STATS_SOCKET_MODE,
                 f"`mode {mode}`: every user of the machine may change HAProxy",
@@ -87,11 +105,11 @@ def _mode(line: Line) -> Iterator[tuple[int, Pitfall]]:
         )
 
 
-def _tcp(line: Line) -> Iterator[tuple[int, Pitfall]]:
-    place = _TCP.fullmatch(line.words[2])
+def _tcp(line: Line) -> Iterator[tuple[Spot, Pitfall]]:
+    place = _tcp_place(line)
     if place is not None and not _LOOPBACK.fullmatch(place["host"]):
         yield (
-            line.number,
+            line.spot,
             Pitfall(
                 Code.STATS_SOCKET_TCP,
                 f"{line.words[2]} has no password, and others reach it: whoever does may "
@@ -102,11 +120,17 @@ def _tcp(line: Line) -> Iterator[tuple[int, Pitfall]]:
         )
 
 
-def _tls(line: Line) -> Iterator[tuple[int, Pitfall]]:
+def _tcp_place(line: Line) -> re.Match[str] | None:
+    """Return host and port of a socket on TCP, None where it is another kind of socket."""
+    family, rest = split_family(line.words[_PLACE])
+    return _TCP.fullmatch(rest) if not family or is_inet(family) else None
+
+
+def _tls(line: Line) -> Iterator[tuple[Spot, Pitfall]]:
     """HAProxy 2.6 to 3.0 read the word, and answer everybody in plain text all the same."""
     if "ssl" in line.words[3:]:
         yield (
-            line.number,
+            line.spot,
             Pitfall(
                 Code.STATS_SOCKET_TLS,
                 f"HAProxy ignores `ssl` on a `stats socket` line: {line.words[2]} speaks plain "
@@ -117,13 +141,13 @@ def _tls(line: Line) -> Iterator[tuple[int, Pitfall]]:
         )
 
 
-def _limits(lines: list[Line]) -> Iterator[tuple[int, Pitfall]]:
+def _limits(lines: list[Line]) -> Iterator[tuple[Spot, Pitfall]]:
     for line in lines:
         value = line.words[2] if len(line.words) > len(("stats", "KEY")) else ""
         if line.starts("stats", "maxconn") and value.isdecimal():
             if int(value) < _FEWEST_CONNECTIONS:
                 yield (
-                    line.number,
+                    line.spot,
                     Pitfall(
                         Code.STATS_MAXCONN,
                         f"`stats maxconn {value}`: the daemon keeps one connection and each "
@@ -138,7 +162,7 @@ def _limits(lines: list[Line]) -> Iterator[tuple[int, Pitfall]]:
                 seconds = int(found[1]) * _UNIT_SECONDS[found[2] or "ms"]
             if seconds < _SHORTEST_SECONDS:
                 yield (
-                    line.number,
+                    line.spot,
                     Pitfall(
                         Code.STATS_TIMEOUT,
                         f"`stats timeout {value}`: HAProxy ends the daemon's session between "

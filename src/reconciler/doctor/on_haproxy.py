@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from reconciler.core.membership import SERVICE_NAME
 from reconciler.doctor.evidence import Evidence, ProxyReading
 from reconciler.doctor.finding import Code, Finding, found
-from reconciler.doctor.on_docker import socket_mounted
+from reconciler.doctor.on_docker import meant, socket_mounted
 from reconciler.errors import (
     ConnectError,
     PermissionDeniedError,
@@ -46,7 +47,22 @@ def of_sources(evidence: Evidence) -> Iterator[Finding]:
         else "make docker readable: HAProxies are found among its containers"
     )
     for problem in evidence.world.problems:
-        yield found(Code.HAPROXY_NOT_FOUND, "--haproxy", problem, mend, section=FOUND)
+        hint = _meant_by(evidence, problem)
+        yield found(
+            Code.HAPROXY_NOT_FOUND, "--haproxy", problem, hint + mend, section=FOUND
+        )
+
+
+def _meant_by(evidence: Evidence, problem: str) -> str:
+    """Return the question for what a source that finds nothing may have meant."""
+    containers = evidence.world.claims.containers.values()
+    for source in evidence.settings.sources:
+        label = SERVICE_NAME if source.kind == "swarm" else source.name
+        wanted = source.name if source.kind == "swarm" else source.value
+        if wanted and problem.endswith(f" {source.text}"):
+            values = (one.labels.get(label) for one in containers)
+            return meant(wanted, {one for one in values if one})
+    return ""
 
 
 def section_of(proxy: ProxyReading) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -12,11 +13,14 @@ from reconciler.core.plan import slot_number
 from reconciler.core.view import Tenants, age_of, is_held
 from reconciler.doctor.evidence import Evidence, ProxyReading
 from reconciler.doctor.finding import Code, Finding, found
+from reconciler.doctor.on_cfg_checks import rule_place
 from reconciler.haproxy.replies import Stat
 
 
 _PASSED = frozenset({"", "INI", "UNK", "L4OK", "L6OK", "L7OK", "L7OKC", "PROCOK"})
 """Check results that say nothing bad, or nothing yet."""
+_STEP_PORT = re.compile(r"\(connect port (\d+)\)", re.ASCII)
+"""As HAProxy says it of a `tcp-check connect` rule that failed."""
 _SHOWN = 5
 """How many missing numbers are told."""
 
@@ -187,15 +191,16 @@ def _down(lookup: _Lookup, slot: Server, stat: Stat) -> Finding:
         "mend what the check asks of the container: HAProxy's `option httpchk` or "
         "`http-check` lines in this backend, and the container's own log"
     )
+    elsewhere = _elsewhere_mend(slot, *_check_place(lookup, slot, stat))
     if check == "L4CON":
         code = Code.SLOT_REFUSED
-        mend = (
+        mend = elsewhere or (
             f"nothing listens there on port {slot.port}: name the port by label "
             '`haproxy.port: "PORT"`, or have the program listen on 0.0.0.0'
         )
     elif check == "L4TOUT":
         code = Code.SLOT_UNREACHABLE
-        mend = (
+        mend = elsewhere or (
             "attach HAProxy and the container to one network, and name that by label "
             '`haproxy.network: "NAME"` where the container is on several'
         )
@@ -206,6 +211,33 @@ def _down(lookup: _Lookup, slot: Server, stat: Stat) -> Finding:
         mend,
         section=lookup.section_of(slot),
     )
+
+
+def _check_place(lookup: _Lookup, slot: Server, stat: Stat) -> tuple[str, int]:
+    """Return where a slot's check goes: '' for its own address, and the port."""
+    address, port = lookup.proxy.check_places.get(slot.ref, ("", 0))
+    rule = rule_place(lookup.evidence.ways, slot.ref.backend)
+    named = _STEP_PORT.search(stat.last_check)
+    asked = named[1] if named else rule.get("port", "")
+    return rule.get("addr", address), int(
+        asked
+    ) if asked.isdecimal() else port or slot.port
+
+
+def _elsewhere_mend(slot: Server, address: str, port: int) -> str:
+    """Return what to do about a check that does not go where requests go; '' if it does."""
+    if address:
+        return (
+            f"the check does not go there, but to {address} port {port}: remove `addr` from "
+            "the slots' line, or from the `connect` rule of the check"
+        )
+    if port != slot.port:
+        return (
+            f"the check does not go there, but to port {port}: remove `port {port}` from the "
+            "slots' line, or from the `connect` rule of the check; or have the program "
+            "listen there, on 0.0.0.0"
+        )
+    return ""
 
 
 def _place(slot: Server) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reconciler.core.base_cfg import Template
+from reconciler.core.cfg_sections import Spot
 from reconciler.core.model import canonical_address, is_placeholder
 from reconciler.doctor.evidence import Evidence
 from reconciler.doctor.finding import Code, Finding, Pitfall, found
@@ -18,15 +19,21 @@ _HAS_INIT_STATE = (3, 1, 0)
 
 def of_template(evidence: Evidence, template: Template) -> Iterator[Finding]:
     """Say what is wrong with one line of slots, or that nothing is."""
-    thing = f"{evidence.settings.base_cfg}:{template.line_number}"
-    pitfalls = [*_state(template), *_address(template)]
-    pitfalls += [*_port(evidence, template), *_check(evidence, template)]
-    for code, text, mend in pitfalls:
-        yield found(code, thing, text, mend, section=BASE_CFG)
+    pitfalls = [*_address(template), *_port(evidence, template)]
+    if not template.has_unknown_options:
+        pitfalls = [*_state(template), *pitfalls, *_check(evidence, template)]
+    for pitfall in pitfalls:
+        yield at(template.spot, pitfall)
     if not pitfalls:
         port = f"default port {template.port}" if template.port else "no default port"
         said = f"backend {template.backend}, {port}"
-        yield found(Code.TEMPLATE, thing, said, section=BASE_CFG)
+        yield found(Code.TEMPLATE, str(template.spot), said, section=BASE_CFG)
+
+
+def at(spot: Spot, pitfall: Pitfall) -> Finding:
+    """Return a pitfall as a finding about the line it is in."""
+    code, text, mend = pitfall
+    return found(code, str(spot), text, mend, section=BASE_CFG)
 
 
 def _state(template: Template) -> Iterator[Pitfall]:
@@ -58,12 +65,13 @@ def _address(template: Template) -> Iterator[Pitfall]:
     write = (
         f"write `{PLACEHOLDER}:{template.port or 'PORT'}` as the address of the line"
     )
-    if "resolvers" in template.options:
+    if template.has_unknown_place:
+        return
+    if not template.is_inet:
         yield Pitfall(
-            Code.TEMPLATE_RESOLVERS,
-            f"`resolvers {template.options['resolvers']}` also changes the addresses of "
-            "these slots",
-            f"remove `resolvers`, and {write}",
+            Code.TEMPLATE_FAMILY,
+            f"{template.address} is no address of IP: HAProxy refuses these slots any other",
+            write,
         )
     elif template.address in _UNSET:
         yield Pitfall(
@@ -72,7 +80,14 @@ def _address(template: Template) -> Iterator[Pitfall]:
             "client dialled, which is HAProxy itself",
             write,
         )
-    elif not _is_unknown(template.address) and not _starts_at_placeholder(template):
+    elif "resolvers" in template.options and not _is_literal(template.address):
+        yield Pitfall(
+            Code.TEMPLATE_RESOLVERS,
+            f"`resolvers {template.options['resolvers']}` looks {template.address} up again "
+            "and again, and changes the addresses of these slots",
+            f"remove `resolvers`, and {write}",
+        )
+    elif not _starts_at_placeholder(template):
         yield _wrong_address(template, write)
 
 
@@ -99,10 +114,6 @@ def _starts_at_placeholder(template: Template) -> bool:
         return is_placeholder(template.address)
     last = template.options.get("init-addr", "").split(",")[-1]
     return _is_literal(last) and is_placeholder(last) and last not in _UNSET
-
-
-def _is_unknown(address: str) -> bool:
-    return "$" in address
 
 
 def _is_literal(address: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from reconciler.config import Settings
+from reconciler.core.cfg_facts import Facts
 from reconciler.core.model import Container
 from reconciler.discovery.engine import Engine
 from reconciler.doctor.evidence import (
@@ -27,6 +28,8 @@ from reconciler.doctor.evidence import (
 from reconciler.errors import DiscoveryError, NoSuchServerError, RuntimeSocketError
 from reconciler.haproxy.address import Address
 from reconciler.haproxy.client import RuntimeClient
+from reconciler.haproxy.commands import show_servers_state
+from reconciler.haproxy.replies import check_places
 from reconciler.haproxy.tls import Tls
 from reconciler.inquiry import ProxyWorld
 
@@ -159,9 +162,16 @@ def _why(error: DiscoveryError) -> str:
 
 
 async def read_proxy(
-    world: ProxyWorld, tls: Tls, *, timeout_seconds: float
+    world: ProxyWorld,
+    tls: Tls,
+    *,
+    timeout_seconds: float,
+    variables: Iterable[str] = (),
 ) -> ProxyReading:
-    """Ask one HAProxy what only ``check`` wants to know."""
+    """Ask one HAProxy what only ``check`` wants to know.
+
+    ``variables`` are those of its environment that its configuration names.
+    """
     path = Address.parse(world.name).path
     seen = await asyncio.to_thread(socket_file, path) if path else None
     if world.observed is None:
@@ -175,6 +185,8 @@ async def read_proxy(
             stats=tuple(await client.show_stat()),
             level=(await client.ask("show cli level")).text.strip(),
             refusal=await _refusal(client),
+            check_places=check_places(await client.ask(show_servers_state())),
+            facts=await _facts(client, world.observed.process.version, variables),
         )
     except RuntimeSocketError as error:
         return ProxyReading(world=world, socket=seen, refusal=error)
@@ -190,6 +202,15 @@ async def _refusal(client: RuntimeClient) -> RuntimeSocketError | None:
     except RuntimeSocketError as error:
         return error
     return None
+
+
+async def _facts(
+    client: RuntimeClient, version: str, variables: Iterable[str]
+) -> Facts:
+    try:
+        return await client.facts(variables)
+    except RuntimeSocketError:
+        return Facts(version=version)
 
 
 async def read_daemon(listen: tuple[str, int] | None) -> DaemonReading | None:

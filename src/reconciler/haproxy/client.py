@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+from reconciler.core.cfg_facts import Facts
 from reconciler.core.model import Server
 from reconciler.errors import RemoteProtocolError, RuntimeSocketError
 from reconciler.haproxy import commands, replies
@@ -137,6 +138,26 @@ class RuntimeClient:
     async def show_stat(self, proxy: str | None = None) -> list[replies.Stat]:
         """Return the statistics of one frontend or backend, or of all (None)."""
         return replies.stats(await self.ask(commands.show_stat(proxy)))
+
+    async def facts(self, variables: Iterable[str] = ()) -> Facts:
+        """Return what conditions and variables in HAProxy's file ask for.
+
+        Of HAProxy's environment only these variables are asked for. With a lower level than
+        operator it does not tell them, and before 3.0 not its features.
+        """
+        names = list(variables)
+        told = await self.execute(
+            [
+                commands.SHOW_INFO,
+                commands.SHOW_DEV,
+                *(commands.show_env(name) for name in names),
+            ]
+        )
+        return Facts(
+            version=replies.info(told[0]).process.version,
+            features=replies.features(told[1]),
+            environment=replies.environment(dict(zip(names, told[2:], strict=True))),
+        )
 
     async def show_servers_state(
         self, backend: str | None = None

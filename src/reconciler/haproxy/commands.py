@@ -42,6 +42,7 @@ MAX_ID = 2**31 - 1
 """The largest number a server may have (configuration manual 5.2, ``id``)."""
 
 SHOW_INFO = "show info"
+SHOW_DEV = "show dev"
 
 _NAME = re.compile(r"[A-Za-z0-9_:.-]{1,255}")
 _SAFE_LINE = re.compile(r"[ -~]+")
@@ -202,6 +203,11 @@ def show_one_server(backend: str, server_id: int) -> str:
 def show_stat(backend: str | None = None) -> str:
     """Return the question for the statistics of one proxy, or of all (None)."""
     return "show stat" if backend is None else f"show stat {name(backend)} -1 -1"
+
+
+def show_env(variable: str) -> str:
+    """Return the question for one variable of HAProxy's own environment."""
+    return f"show env {name(variable)}"
 
 
 def _of_backend(question: str, backend: str | None) -> str:

@@ -13,9 +13,10 @@ Guarantees beyond :class:`reconciler.ports.Proxy`:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from reconciler.core.cfg_facts import Facts
 from reconciler.core.model import (
     Action,
     ConfirmAddress,
@@ -157,6 +158,10 @@ class RuntimeProxy:
         self._note_process(process)
         self._is_unsettled = False
         return process, [seen.get(one.ref, one) for one in servers]
+
+    async def facts(self, variables: Iterable[str]) -> Facts:
+        """Read what HAProxy's configuration asks for. Raises RuntimeSocketError."""
+        return await self._client.facts(variables)
 
     async def check_result(self, server: Server) -> str | None:
         """Read the result of one server's last check: what a single row tells.

@@ -69,6 +69,8 @@ _ADMIN_DRAIN = 0x08 | 0x10
 _UP = frozenset({"1", "2"})
 _CHECK_CONFIGURED, _CHECK_ENABLED = 0x02, 0x04
 _STATE_FORMAT = "1"
+_NONE = "-"
+_NOT_SET = "Variable not found"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,25 @@ def server_addresses(
         raise _malformed(reply, f"no usable {error}") from error
 
 
+def check_places(reply: Reply) -> dict[ServerRef, tuple[str, int]]:
+    """Return where the line of a server of ``show servers state`` sends its check.
+
+    Address and port, '' and 0 where the line names none; servers of which neither is named
+    are left out. Rules of the backend (``http-check connect``) do not show.
+    """
+    column, lines = _state_lines(reply)
+    found = {}
+    try:
+        for row in _rows(reply, lines, len(column)):
+            address, port = row[column["srv_check_addr"]], row[column["srv_check_port"]]
+            if address != _NONE or port != "0":
+                ref = ServerRef(row[column["be_name"]], row[column["srv_name"]])
+                found[ref] = ("" if address == _NONE else address, int(port))
+    except (KeyError, IndexError, ValueError) as error:
+        raise _malformed(reply, f"no usable {error}") from error
+    return found
+
+
 def _lines_of(lines: list[str], name_at: int, names: Collection[str]) -> list[str]:
     return [line for line in lines if line.split(" ", name_at + 1)[name_at] in names]
 
@@ -464,6 +485,31 @@ class Stat:
     last_change_seconds: int | None
     address: str
     values: Mapping[str, str] = field(repr=False)
+
+
+def features(reply: Reply) -> frozenset[str] | None:
+    """Return the features of ``show dev`` that HAProxy was built with; None: not told."""
+    lines = iter(reply.text.splitlines())
+    if "Features" not in lines:
+        return None
+    words = next(lines, "").split()
+    return frozenset(word[1:] for word in words if word.startswith("+"))
+
+
+def environment(told: Mapping[str, Reply]) -> dict[str, str | None] | None:
+    """Return the values of variables, of replies to ``show env NAME``; None: not told.
+
+    A variable that is not set has the value None.
+    """
+    found: dict[str, str | None] = {}
+    for name, reply in told.items():
+        if reply.text.startswith(f"{name}="):
+            found[name] = reply.text.removeprefix(f"{name}=")
+        elif reply.text.startswith(_NOT_SET):
+            found[name] = None
+        else:
+            return None
+    return found
 
 
 def stats(reply: Reply) -> list[Stat]:

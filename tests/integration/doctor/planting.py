@@ -17,9 +17,8 @@ def settings_for(
     *haproxies: str, engine: ScriptedEngine, base_cfg: Path | None = None
 ) -> Settings:
     """Return settings that look at these, and at no daemon."""
-    return Settings(
-        haproxy=haproxies, docker=engine.url, base_cfg=base_cfg, listen=None
-    )
+    files = () if base_cfg is None else (base_cfg,)
+    return Settings(haproxy=haproxies, docker=engine.url, base_cfg=files, listen=None)
 
 
 async def troubles(

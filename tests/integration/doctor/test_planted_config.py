@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,16 @@ LINE = "server-template slot 1-64 127.255.255.1:8000 disabled"
 SOCKET = "mode 660 level admin"
 ROUND = "balance roundrobin"
 DYNAMIC = "    dynamic-cookie-key secret"
+RESOLVERS = "resolvers docker\n\nresolvers docker\n    nameserver d 127.0.0.11:53"
+HTTP_CHECK = f"{ROUND}\n    option httpchk\n    http-check connect"
+TCP_CHECK = f"{ROUND}\n    option tcp-check\n    tcp-check connect"
+OTHER_TABLE = "\n\nbackend table\n    stick-table type ip size 1k"
+PEERS = """
+
+peers us
+    bind "127.0.0.1:${HAPROXY_RUNTIME_PORT}"
+    server "$HAPROXY_LOCALPEER"
+    table t type ip size 1k"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +69,16 @@ ROWS = [
     ),
     Planted(
         code=Code.TEMPLATE_RESOLVERS,
-        bad=f"{LINE} resolvers docker\n\nresolvers docker\n    nameserver d 127.0.0.11:53",
+        bad=f"{LINE.replace('127.255.255.1', 'slot.invalid')} "
+        f"init-addr last,127.255.255.1 {RESOLVERS}",
+        mended=f"{LINE} {RESOLVERS}",
         mend="remove `resolvers`, and write `127.255.255.1:8000`",
+    ),
+    Planted(
+        code=Code.TEMPLATE_FAMILY,
+        bad=LINE.replace("127.255.255.1:8000", "unix@/run/app.sock"),
+        mend="write `127.255.255.1:PORT`",
+        also=(Code.TEMPLATE_PORT,),
     ),
     Planted(
         code=Code.TEMPLATE_HOST_NAME,
@@ -85,6 +104,27 @@ ROWS = [
     ),
     Planted(
         code=Code.TEMPLATE_CHECK_PORT, bad=f"{LINE} port 9999", mend="remove `port`"
+    ),
+    Planted(
+        code=Code.TEMPLATE_CHECK_ADDR,
+        good=ROUND,
+        bad=f"{HTTP_CHECK} addr 127.0.0.1 linger",
+        mended=f"{HTTP_CHECK} default",
+        mend="remove `addr`",
+    ),
+    Planted(
+        code=Code.TEMPLATE_CHECK_PORT,
+        good=ROUND,
+        bad=f"{HTTP_CHECK} port 9999 linger",
+        mended=f"{HTTP_CHECK} linger",
+        mend="remove `port`",
+    ),
+    Planted(
+        code=Code.TEMPLATE_CHECK_PORT,
+        good=ROUND,
+        bad=f"{TCP_CHECK}\n    tcp-check connect port 9999",
+        mended=f"{TCP_CHECK} default\n    tcp-check connect",
+        mend="remove `port`",
     ),
     Planted(
         code=Code.TEMPLATE_PORT,
@@ -178,6 +218,56 @@ ROWS = [
         bad=f"{ROUND}\n    stick-table type ip size 1k\n    stick on src",
         mended=f"{ROUND}\n    stick-table type ip size 1k srvkey addr\n    stick on src",
         mend="add `srvkey addr` to the `stick-table` line",
+    ),
+    Planted(
+        code=Code.STICK_TO_NAME,
+        good=LINE,
+        bad=f"stick-table type ip size 1k srvkey addr\n    stick on src table table\n"
+        f"    {LINE}{OTHER_TABLE}",
+        mended=f"stick-table type ip size 1k\n    stick on src table table\n"
+        f"    {LINE}{OTHER_TABLE} srvkey addr",
+        mend="add `srvkey addr` to the `stick-table` line",
+    ),
+    Planted(
+        code=Code.STICK_TO_NAME,
+        good=LINE,
+        bad=f"stick match src table us/t\n    {LINE}{PEERS}",
+        mended=f"stick match src table us/t\n    {LINE}{PEERS} srvkey addr",
+        mend="add `srvkey addr` to the `table` line",
+    ),
+    Planted(
+        code=Code.PERSIST,
+        good=ROUND,
+        bad=f"{ROUND}\n    option persist",
+        mended=f"{ROUND}\n    option persist\n    no option persist",
+        mend="remove the line: `option redispatch 1`",
+    ),
+    Planted(
+        code=Code.PERSIST,
+        good=ROUND,
+        bad=f"{ROUND}\n    force-persist if {{ src 127.0.0.0/8 }}",
+        mend="remove the line: `option redispatch 1`",
+    ),
+    Planted(
+        code=Code.MARKED_DOWN_SHUTDOWN,
+        bad=f"{LINE} on-marked-down shutdown-sessions",
+        mend="remove it: a container that ends closes them itself",
+    ),
+    Planted(
+        code=Code.AGENT_CHECK,
+        bad=f"{LINE} agent-check agent-port 9998",
+        mend="remove `agent-check`",
+    ),
+    Planted(
+        code=Code.SLOW_START,
+        bad=f"{LINE} slowstart 10s",
+        mend="remove `slowstart`",
+    ),
+    Planted(
+        code=Code.BASE_CFG_CONDITION,
+        bad=f".if enabled(NO_SUCH)\n    {LINE} weight 0\n.else\n    {LINE}\n.endif",
+        mended=f".if 0\n    {LINE} weight 0\n.else\n    {LINE}\n.endif",
+        mend="`--backend-port`",
     ),
     Planted(
         code=Code.STATIC_BALANCE,
@@ -330,3 +420,72 @@ async def test_the_shipped_configuration_is_without_fault(
 
     wanted = {Code.IDLE_REUSE.text} if version == "2.6" else set()
     assert codes(found) == wanted
+
+
+LITERAL = LINE.replace("127.255.255.1", "{}@127.255.255.1")
+OLD = "server-template slot 1-64 docker.internal:80 resolvers d\n    server slot1 10.0.0.1:1"
+SHOP = "backend shop from http\n    server-template slot 1-4 127.255.255.1:1 check disabled"
+HARMLESS = {
+    "resolvers-with-a-literal": f"default-server resolvers docker\n    {LINE} {RESOLVERS}",
+    "ipv4": LITERAL.format("ipv4"),
+    "tcp4": LITERAL.format("tcp4"),
+    "stream+ip": LITERAL.format("stream+ip"),
+    "old-lines": f".if 0\n    {OLD}\n.endif\n    {LINE}",
+    "a-backend-in-two-branches": f"{LINE}\n.if version_atleast(2.8)\n{SHOP}\n.else\n{SHOP}"
+    "\n.endif",
+    "of-the-environment": f'.if streq("$HAPROXY_SORRY_WAIT",50ms) && defined(HAPROXY_SOCKET)\n'
+    f"    {LINE}\n.else\n    {OLD}\n.endif",
+    "of-the-features": f".if version_atleast(2.6) && !feature(NO_SUCH)\n    {LINE}\n"
+    f".else\n    {OLD}\n.endif",
+    "a-name-of-the-environment": f'{LINE}\nbackend "${{HB_NONE-shop}}" from http\n'
+    "    server-template slot 1-4 127.255.255.1:1 check disabled",
+    "line-ends": f"# \f server slot1 \u2028 server slot1 \x85 server slot1\n    {LINE}",
+    "checks-of-another-kind": f"option httpchk\n    http-check connect port 1\n"
+    f"    option tcp-check\n    {LINE}",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+async def test_what_is_no_pitfall(engine: ScriptedEngine, name: str) -> None:
+    """HAProxy runs with it, every slot is free, and there is nothing to find."""
+    text = SHIPPED.replace(LINE, HARMLESS[name])
+    with haproxy_process("3.0", config=text) as haproxy:
+        path = haproxy.socket.parent / "haproxy.cfg"
+        settings = settings_for(haproxy.url, engine=engine, base_cfg=path)
+        found = await troubles(settings)
+
+    assert found == []
+
+
+async def test_a_socket_of_the_master_alone(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    """What was reached may change servers, whatever the file says of sockets."""
+    socket_line = next(line for line in SHIPPED.splitlines() if SOCKET in line)
+    path = tmp_path / "base.cfg"
+    known = f'.if streq("$HAPROXY_SORRY_WAIT",50ms)\n    {LINE}\n.endif'
+    path.write_text(SHIPPED.replace(socket_line, "").replace(LINE, known))
+    with haproxy_process("3.0", with_master=True) as haproxy:
+        settings = settings_for(haproxy.master_url, engine=engine, base_cfg=path)
+        found = await troubles(settings)
+
+    assert found == []
+
+
+async def test_several_files(
+    haproxy3: HaproxyProcess, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    """A finding names the file that its line is in."""
+    at = SHIPPED.index("backend web from http")
+    one, folder = tmp_path / "1.cfg", tmp_path / "conf.d"
+    folder.mkdir()
+    one.write_text(SHIPPED[:at])
+    (folder / "2.cfg").write_text(SHIPPED[at:].replace(LINE, f"{LINE} weight 0"))
+    settings = settings_for(haproxy3.url, engine=engine)
+    settings = dataclasses.replace(settings, base_cfg=(one, folder))
+
+    found = await troubles(settings)
+
+    line = SHIPPED[at:].split(LINE, maxsplit=1)[0].count("\n") + 1
+    assert the(Code.TEMPLATE_WEIGHT, found).thing == f"{folder / '2.cfg'}:{line}"
+    assert codes(found) == {Code.TEMPLATE_WEIGHT.text}

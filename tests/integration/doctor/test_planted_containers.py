@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import pytest
@@ -88,12 +89,24 @@ ROWS = {
         code=Code.CONTAINER_ADDRESS,
         options={**PLAIN, "networks": {"host": ""}, "network_mode": "host"},
         text="it has no address of its own",
-        mend='write label `haproxy.address: "ADDRESS"`',
+        mend='write labels `haproxy.address: "ADDRESS"`, that of this machine',
         mended={
             **labelled(address="127.10.9.3"),
             "networks": {"host": ""},
             "network_mode": "host",
         },
+    ),
+    "no-network": Bad(
+        code=Code.CONTAINER_ADDRESS,
+        options={**PLAIN, "networks": {"none": ""}, "network_mode": "none"},
+        text='it has no address of its own on network "none"',
+        mend="remove `network_mode: none` from it and recreate it",
+    ),
+    "the-network-of-one-unknown": Bad(
+        code=Code.CONTAINER_ADDRESS,
+        options={**PLAIN, "networks": {}, "network_mode": f"container:{'ab' * 32}"},
+        text="it is on no network",
+        mend="on container abababababab, whose network and address it shares",
     ),
     "disabled": Bad(
         code=Code.CONTAINER_DISABLED,
@@ -164,21 +177,76 @@ async def test_a_container_with_no_place(
     assert after == []
 
 
-async def test_two_containers_at_one_address(
+async def test_the_network_of_another_container(
     haproxy3: HaproxyProcess, engine: ScriptedEngine
 ) -> None:
-    """The younger one has no slot."""
-    options = labelled(address="127.10.9.3")
-    engine.run("web-1", **options)
-    engine.jump_clock(5)
-    engine.run("web-2", **options)
+    """As by `network_mode: service:vpn`: the labels that work stand on that one."""
+    settings = settings_for(haproxy3.url, engine=engine)
+    vpn = {"com.docker.compose.project": "demo", "com.docker.compose.service": "vpn"}
+    owner = engine.run("vpn-1", labels=vpn)
+    shared: Options = {"networks": {}, "network_mode": f"container:{owner.id}"}
+    plain: Options = {**PLAIN, **shared}
+    silenced: Options = {**labelled(enable="false"), **shared}
+    engine.run("web-1", **plain)
+    found = await troubles(settings)
+    engine.remove("web-1")
+    engine.remove("vpn-1")
+    engine.run("vpn-1", labels=vpn | {"haproxy.backends.web.port": "8000"})
+    engine.run("web-1", **silenced)
+    after = await troubles(settings)
 
-    found = await troubles(settings_for(haproxy3.url, engine=engine))
+    one = the(Code.CONTAINER_ADDRESS, found)
+    assert one.thing == "container web-1"
+    assert '`haproxy.backends.web.port: "PORT"` on container vpn-1' in one.mend
+    assert '`haproxy.enable: "false"` on this one' in one.mend
+    assert codes(found) == {Code.CONTAINER_ADDRESS.text}
+    assert codes(after) == {Code.CONTAINER_DISABLED.text}
+
+
+HOST: Options = {"networks": {"host": ""}, "network_mode": "host"}
+
+
+@pytest.mark.parametrize(
+    ("options", "mend", "mended"),
+    [
+        pytest.param({}, "remove label `haproxy.address`", PLAIN, id="its-own-address"),
+        pytest.param(
+            HOST,
+            "have its program listen on another port",
+            {**HOST, **labelled(address="127.10.9.3", port="8001")},
+            id="host",
+        ),
+        pytest.param(
+            {"networks": {}, "network_mode": "container:0123"},
+            'write label `haproxy.enable: "false"`',
+            PLAIN,
+            id="another-s-network",
+        ),
+    ],
+)
+async def test_two_containers_at_one_address(
+    haproxy3: HaproxyProcess,
+    engine: ScriptedEngine,
+    options: Options,
+    mend: str,
+    mended: Options,
+) -> None:
+    """The younger one has no slot, and what is named gives it one."""
+    settings = settings_for(haproxy3.url, engine=engine)
+    both: Options = {**options, **labelled(address="127.10.9.3")}
+    engine.run("web-1", **both)
+    engine.jump_clock(5)
+    engine.run("web-2", **both)
+    found = await troubles(settings)
+    engine.remove("web-2")
+    engine.run("web-2", **mended)
+    after = await troubles(settings)
 
     one = the(Code.CONTAINER_DUPLICATE, found)
     assert one.thing == "container web-2"
     assert "container web-1 has the same address and port" in one.text
-    assert "give one of the two another port" in one.mend
+    assert mend in one.mend
+    assert after == []
 
 
 async def test_a_health_check_that_never_passes(
@@ -214,3 +282,59 @@ async def test_a_network_that_haproxy_is_not_on(engine: ScriptedEngine) -> None:
     assert "`networks: [front]`" in one.mend
     assert codes(found) == {Code.NETWORK_NOT_SHARED.text}
     assert after == []
+
+
+VAIN = {
+    Code.PROJECT_UNKNOWN: (
+        {"projects": ("Demo",)},
+        'no running container is of project "Demo"',
+        "did you mean demo? correct --project",
+    ),
+    Code.NETWORK_UNKNOWN: (
+        {"network": "frnt"},
+        'no running container is on network "frnt"',
+        "did you mean front? correct --network",
+    ),
+    Code.BACKEND_PORT_UNKNOWN: (
+        {"backend_ports": {"wbe": 80}},
+        'no HAProxy has a backend "wbe" with slots',
+        "did you mean web? correct --backend-port",
+    ),
+    Code.HAPROXY_NOT_FOUND: (
+        {"haproxy": ("docker://com.docker.compose.service=WEB",)},
+        "no haproxy found by docker://com.docker.compose.service=WEB",
+        "did you mean web? start HAProxy with that label",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", VAIN, ids=lambda code: code.text)
+async def test_a_setting_that_means_nobody(
+    haproxy3: HaproxyProcess, engine: ScriptedEngine, code: Code
+) -> None:
+    """It is told, with the name that is close."""
+    engine.run("web-1", labels=WEB, networks={"front": "127.10.9.1"})
+    changes, text, mend = VAIN[code]
+    settings = settings_for(haproxy3.url, engine=engine)
+    settings = dataclasses.replace(settings, **changes)  # type: ignore[arg-type] # by name
+
+    found = await troubles(settings)
+
+    one = the(code, found)
+    assert one.text == text
+    assert one.mend.startswith(mend)
+
+
+async def test_settings_that_mean_somebody(
+    haproxy3: HaproxyProcess, engine: ScriptedEngine
+) -> None:
+    """Also by the short name that Compose knows a network by."""
+    engine.run("web-1", labels=WEB, networks={"demo_front": "127.10.9.1"})
+    settings = dataclasses.replace(
+        settings_for(haproxy3.url, engine=engine),
+        projects=("demo",),
+        network="front",
+        backend_ports={"web": 80},
+    )
+
+    assert await troubles(settings) == []

@@ -81,6 +81,58 @@ async def test_a_port_where_nobody_listens(
     assert codes(found) == {Code.SLOT_REFUSED.text}
 
 
+@pytest.mark.parametrize(
+    ("good", "bad", "mend"),
+    [
+        pytest.param(
+            " disabled\n",
+            " disabled port 8080\n",
+            "the check does not go there, but to port 8080: remove `port 8080`",
+            id="line",
+        ),
+        pytest.param(
+            "balance roundrobin",
+            "option tcp-check\n    tcp-check connect port 8081",
+            "the check does not go there, but to port 8081: remove `port 8081`",
+            id="tcp-check",
+        ),
+        pytest.param(
+            "balance roundrobin",
+            "option httpchk\n    http-check connect port 8082",
+            "the check does not go there, but to port 8082: remove `port 8082`",
+            id="http-check",
+        ),
+        pytest.param(
+            "balance roundrobin",
+            "option httpchk\n    http-check connect addr 127.10.99.1 port 8083",
+            "the check does not go there, but to 127.10.99.1 port 8083",
+            id="http-check-address",
+        ),
+        pytest.param(
+            " disabled\n",
+            " disabled addr 127.10.99.2\n",
+            "the check does not go there, but to 127.10.99.2 port 8000",
+            id="line-address",
+        ),
+    ],
+)
+async def test_a_check_that_goes_elsewhere(
+    engine: ScriptedEngine, good: str, bad: str, mend: str
+) -> None:
+    """The program listens on its port, and the check asks another: that one is named."""
+    address = engine.run("web-1", labels=WEB).address
+    async with listening(address):
+        with haproxy_process("3.0", config=SHIPPED.replace(good, bad, 1)) as haproxy:
+            fill(haproxy, "slot1", address)
+            path = haproxy.socket.parent / "haproxy.cfg"
+            settings = settings_for(haproxy.url, engine=engine, base_cfg=path)
+            found = await until_troubles(settings, Code.SLOT_REFUSED)
+
+    one = the(Code.SLOT_REFUSED, found)
+    assert one.thing == "web/slot1"
+    assert one.mend.startswith(mend)
+
+
 async def test_an_address_that_does_not_answer(
     haproxy3: HaproxyProcess, engine: ScriptedEngine
 ) -> None:

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from tests.unit.cli.conftest import Reconciler
 
 from reconciler.cli.options import KEYS, with_settings
-from reconciler.config import Settings
+from reconciler.config import Settings, read_base_cfg
+from reconciler.core.cfg_sections import sections
+from reconciler.errors import ConfigError
 
 
 SEEN: list[Settings] = []
@@ -74,7 +76,7 @@ def test_every_key_of_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
         network="file",
         slot_prefix="file",
         backend_ports={"web": 81, "api": 82},
-        base_cfg=Path("/file.cfg"),
+        base_cfg=(Path("/file.cfg"),),
         resync_seconds=11.0,
         listen=("::1", 81),
         log_format="json",
@@ -114,7 +116,7 @@ def test_the_environment_is_over_the_file(file: Path) -> None:
         network="env",
         slot_prefix="env",
         backend_ports={"web": 91, "api": 92},
-        base_cfg=Path("/env.cfg"),
+        base_cfg=(Path("/env.cfg"),),
         resync_seconds=12.0,
         listen=("env", 92),
         log_format="text",
@@ -142,7 +144,7 @@ def test_a_flag_is_over_the_environment_and_the_file(file: Path) -> None:
         network="flag",
         slot_prefix="flag",
         backend_ports={"web": 71},
-        base_cfg=Path("/flag"),
+        base_cfg=(Path("/flag"),),
         resync_seconds=13.0,
         listen=None,
         log_format="text",
@@ -250,6 +252,57 @@ def test_a_wrong_environment(
 
     assert done.code == 2
     assert '"nowhere" is not HOST:PORT or off' in done.stderr
+
+
+def test_a_configuration_of_several_files(tmp_path: Path) -> None:
+    """As HAProxy's `-f` they are given one after the other, by flag, environment or file."""
+    toml = tmp_path / "reconciler.toml"
+    toml.write_text('base-cfg = ["/t/1.cfg", "/t/conf.d"]')
+    both = (Path("/t/1.cfg"), Path("/t/conf.d"))
+
+    flags = settings_of("--base-cfg", "/t/1.cfg", "--base-cfg", "/t/conf.d")
+    environment = settings_of(RECONCILER_BASE_CFG="/t/1.cfg /t/conf.d")
+    file = settings_of("--config", str(toml))
+
+    assert [one.base_cfg for one in (flags, environment, file)] == [both] * 3
+
+
+def test_the_ports_of_several_files(tmp_path: Path) -> None:
+    """All files of a folder are read, in the order of their names, and none twice."""
+    line = "backend {}\n    server-template slot 1-2 127.255.255.1:{} disabled\n"
+    folder = tmp_path / "conf.d"
+    folder.mkdir()
+    first = tmp_path / "first"
+    first.write_text(line.format("web", 80))
+    (folder / "b.cfg").write_text(line.format("api", 81))
+    (folder / ".c.cfg").write_text(line.format("api", 82))
+    (folder / "d.conf").write_text(line.format("api", 83))
+
+    found = Settings(base_cfg=(first, folder))
+
+    assert found.slot_file().told().ports == {"web": 80, "api": 81}
+    assert [Path(one.name).name for one in read_base_cfg(found.base_cfg)] == [
+        "first",
+        "b.cfg",
+    ]
+
+
+def test_the_lines_of_a_file_are_not_translated(tmp_path: Path) -> None:
+    """A lone carriage return ends what HAProxy reads of a line, and begins no other."""
+    path = tmp_path / "h.cfg"
+    path.write_bytes(b"backend web # \xff \r backend x\r\n  retries 3\r\n")
+
+    (file,) = read_base_cfg([path])
+
+    assert [(s.name, len(s.lines)) for s in sections(file.text)] == [("web", 1)]
+
+
+def test_a_folder_with_nothing_to_read(tmp_path: Path) -> None:
+    """It is named, with what HAProxy reads of a folder."""
+    (tmp_path / "haproxy.conf").write_text("")
+
+    with pytest.raises(ConfigError, match=r"is a folder without a file named \*\.cfg"):
+        read_base_cfg([tmp_path])
 
 
 @pytest.mark.parametrize("command", ["slots", "plan", "run"])

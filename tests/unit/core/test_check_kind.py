@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.support.haproxy_process import BASE_CFG
 
-from reconciler.core.cfg_sections import sections
+from reconciler.core.cfg_facts import Facts
+from reconciler.core.cfg_sections import CfgFile, sections
 from reconciler.core.check_kind import is_plain, is_plain_result, plain_checks
+from reconciler.core.slot_file import SlotFile
 
 
 @pytest.mark.parametrize(
@@ -74,18 +76,69 @@ def test_the_lines_tell_the_kind(above: str, words: str, plain: bool) -> None:  
         f"backend web\n {above}\n server-template slot 1-4 127.255.255.1:80 {words}\n"
     )
 
-    assert plain_checks(sections(text), "slot") == {"web": plain}
+    assert plain_checks([sections(text)], "slot") == {"web": plain}
 
 
 def test_the_shipped_configuration_is_plain() -> None:
     """So its newcomers need not wait for HAProxy's first check."""
-    found = sections(BASE_CFG.read_text(), (3, 0, 0))
+    found = sections(BASE_CFG.read_text())
 
-    assert plain_checks(found, "slot") == {"web": True, "echo": True}
+    assert plain_checks([found], "slot") == {"web": True, "echo": True}
 
 
 def test_slots_without_a_check_have_no_kind() -> None:
     """There is nothing to wait for."""
     text = "backend web\n server-template slot 1-4 127.255.255.1:80\n"
 
-    assert plain_checks(sections(text), "slot") == {}
+    assert plain_checks([sections(text)], "slot") == {}
+
+
+@pytest.mark.parametrize(
+    ("above", "words"),
+    [
+        (".if defined(HTTP)\n option httpchk\n .endif", "check"),
+        ('"$CHECK"', "check"),
+        ('option "$CHECK"', "check"),
+        ("", 'check "$MORE"'),
+        (".if feature(QUIC)\n default-server check-ssl\n .endif", "check"),
+    ],
+)
+def test_what_haproxy_does_not_tell_leaves_the_kind_open(
+    above: str, words: str
+) -> None:
+    """Then its own check is waited for, as long as no result tells more."""
+    text = f"backend web\n {above}\n server-template slot 1-4 0.0.0.0:80 {words}\n"
+
+    assert SlotFile([CfgFile("", text)]).told().plain_checks == {}
+
+
+def test_what_haproxy_tells_decides_the_kind() -> None:
+    """Its environment, here; and without conditions nothing needs to be asked."""
+    condition = ".if defined(HTTP)\n option httpchk\n .endif\n"
+    line = "server-template slot 1-4 0.0.0.0:80 check\n"
+    file = SlotFile([CfgFile("", f"backend web\n {condition} {line}")])
+
+    unset, given = (Facts(environment={"HTTP": value}) for value in (None, "1"))
+
+    assert (file.asks, file.variables) == (True, ("HTTP",))
+    assert file.told(unset) == ({"web": 80}, {"web": True})
+    assert file.told(given) == ({"web": 80}, {"web": False})
+    assert not SlotFile([CfgFile("", f"backend web\n {line}")]).asks
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("check", "check inter 1s", {"web": True}),
+        ("check", "check port 81", {"web": False}),
+        ('check "$MORE"', "check port 81", {"web": False}),
+        ("check", "", {}),
+        ("check", 'check "$MORE"', {}),
+    ],
+)
+def test_two_lines_of_slots(first: str, second: str, expected: dict[str, bool]) -> None:
+    """The one of which less is to be expected tells the kind of all."""
+    line = " server-template slot {} 127.255.255.1:80 {}\n"
+    text = f"backend web\n{line.format('1-4', first)}{line.format('5-8', second)}"
+
+    assert SlotFile([CfgFile("", text)]).told().plain_checks == expected

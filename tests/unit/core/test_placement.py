@@ -323,8 +323,28 @@ def test_address(
         pytest.param(
             container(networks=[], network_mode="container:0123"),
             ANYWHERE,
-            ["on no network", '"container:0123"', "haproxy.address"],
+            [
+                "on no network",
+                '"container:0123"',
+                "put the labels, with the port, on the container whose network it shares",
+            ],
             id="network-of-another-container",
+        ),
+        pytest.param(
+            container(networks=[Attachment(network="none")], network_mode="none"),
+            ANYWHERE,
+            ["no address of its own", '"none"', "no `network_mode: none`"],
+            id="no-network",
+        ),
+        pytest.param(
+            container(
+                labels={"haproxy.network": "front"},
+                networks=[Attachment(network="host")],
+                network_mode="host",
+            ),
+            ANYWHERE,
+            ["its networks: host", "haproxy.address", "haproxy.port"],
+            id="asked-for-a-network-that-the-engine-refuses",
         ),
         pytest.param(
             container(networks=[Attachment(network="odd", ipv4="10.0.0.1/24")]),

@@ -11,7 +11,8 @@ from tests.fakes.containers import observed, process, tables
 
 from reconciler import __version__
 from reconciler.config import Settings
-from reconciler.core.cfg_sections import sections
+from reconciler.core.cfg_facts import Facts
+from reconciler.core.cfg_sections import NO_FACTS, CfgFile, ways_to_read
 from reconciler.core.claims import ClaimTable
 from reconciler.core.model import (
     Endpoint,
@@ -40,7 +41,7 @@ from reconciler.inquiry import ProxyWorld, World
 
 
 URL = "unix:///run/haproxy/admin.sock"
-SETTINGS = Settings(haproxy=(URL,), base_cfg=Path("base.cfg"))
+SETTINGS = Settings(haproxy=(URL,), base_cfg=(Path("base.cfg"),))
 DOCKER = DockerReading(name="unix:///d.sock", version="27.0.1", api_version="1.46")
 DAEMON = DaemonReading(
     place="http://127.0.0.1:9700",
@@ -64,19 +65,22 @@ def unread(error: RuntimeSocketError) -> ProxyReading:
     return ProxyReading(world=ProxyWorld(name=URL, error=error))
 
 
-def evidence(one: ProxyReading | None = None, text: str | None = None) -> Evidence:
+def evidence(
+    one: ProxyReading | None = None, text: str | None = None, facts: Facts = NO_FACTS
+) -> Evidence:
     """Return evidence of which nothing is wrong."""
+    files = (CfgFile("base.cfg", text),) if text else ()
     one = one or proxy()
     world = World(
         settings=SETTINGS, claims=ClaimTable(Context()), proxies=(one.world,), now=0.0
     )
     return Evidence(
-        settings=SETTINGS if text else dataclasses.replace(SETTINGS, base_cfg=None),
+        settings=SETTINGS if text else dataclasses.replace(SETTINGS, base_cfg=()),
         world=world,
         docker=DOCKER,
         proxies=(one,),
-        base_cfg=text,
-        sections=tuple(sections(text or "")),
+        base_cfg=files,
+        ways=ways_to_read(files, facts),
         daemon=DAEMON,
     )
 
@@ -172,6 +176,130 @@ ROWS = {
         "correct --base-cfg or RECONCILER_BASE_CFG",
     ),
 }
+
+
+OPEN = CHECKED.replace(
+    "    server-template slot 1-4 127.255.255.1:8000 check disabled", "{}"
+)
+LINE = "    server-template slot 1-4 127.255.255.1:8000 check disabled"
+BAD = "    server-template slot 1-4 app.internal:80 resolvers d\n    server slot1 10.0.0.1:1"
+UNDECIDED = {
+    "either-branch": (
+        OPEN.format(f".if defined(APP_TLS)\n{BAD}\n.else\n{LINE}\n.endif"),
+        {Code.BASE_CFG_CONDITION},
+    ),
+    "the-other-branch": (
+        OPEN.format(f".if defined(APP_TLS)\n{LINE}\n.else\n{BAD}\n.endif"),
+        {Code.BASE_CFG_CONDITION},
+    ),
+    "a-backend-in-each": (
+        CHECKED.replace("backend web", ".if version_atleast(3.1)\nbackend web")
+        + ".else\nbackend web\n"
+        + LINE
+        + "\n.endif",
+        {Code.BASE_CFG_CONDITION},
+    ),
+    "slots-in-one": (
+        OPEN.format(f".if feature(LUA)\n{LINE}\n.endif"),
+        {Code.BASE_CFG_CONDITION},
+    ),
+    "no-question-left": (
+        OPEN.format(
+            f".if feature(LUA) && 0\n{BAD}\n.endif\n.if 0\n{BAD}\n.endif\n{LINE}"
+        ),
+        set(),
+    ),
+    "wrong-both-ways": (
+        OPEN.format(
+            f"    default-server weight 0\n.if feature(LUA)\n    retries 4\n.endif\n{LINE}"
+        ),
+        {Code.BASE_CFG_CONDITION, Code.TEMPLATE_WEIGHT},
+    ),
+    "retries-in-one": (
+        OPEN.format(f"{LINE}\n.if feature(LUA)\n    retries 0\n.endif"),
+        {Code.BASE_CFG_CONDITION},
+    ),
+    "a-name": (
+        CHECKED.replace("backend web", 'backend "${B-web}"'),
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "a-name-that-is-taken": (
+        CHECKED + 'backend "${B-web}"\n' + LINE,
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "a-port": (
+        OPEN.format(LINE.replace("127.255.255.1:8000", '"127.255.255.1:${PORT-8000}"')),
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "an-address": (
+        OPEN.format(LINE.replace("127.255.255.1:8000", '"${PLACE-app.internal:80}"')),
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "a-prefix": (
+        OPEN.format(LINE.replace("slot", '"${PREFIX-place}"')),
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "a-keyword": (
+        OPEN.format(LINE.replace("check disabled", 'weight 0 "${WORDS[*]}"')),
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "a-keyword-for-all": (
+        OPEN.format(f'    default-server "${{WORDS[*]}}"\n    retries 0\n{LINE}'),
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "a-value": (OPEN.format(f'{LINE} weight "${{W-0}}" inter "$I"'), set()),
+    "a-line": (
+        CHECKED.replace("    option redispatch 1", '    "${WORDS[*]}"')
+        + "    retries 0\n    cookie A insert\n",
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "an-option": (
+        CHECKED.replace("option redispatch 1", 'no option "$O"'),
+        {Code.BASE_CFG_VARIABLE},
+    ),
+    "a-socket": (CHECKED.replace("mode 660 level admin", '"${WORDS[*]}"'), set()),
+    "nothing-open": (CHECKED, set()),
+}
+
+
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_no_finding_rests_on_what_is_not_known(name: str) -> None:
+    """Where HAProxy tells nothing, only that is said which holds whatever it is."""
+    text, codes = UNDECIDED[name]
+    unread_ = unread(ConnectError("cannot open it: no such host"))
+
+    found_ = [
+        one for one in judged(evidence(unread_, text)) if one.section == "base.cfg"
+    ]
+
+    assert {one.code for one in troubles(found_)} == {code.text for code in codes}
+
+
+def test_what_is_not_known_is_named() -> None:
+    """The condition, its line, and the backend that a name is taken for."""
+    text = UNDECIDED["either-branch"][0]
+    (asked,) = troubles(judged(evidence(text=text)))
+    (named,) = troubles(judged(evidence(text=UNDECIDED["a-name"][0])))
+
+    assert asked.thing == "base.cfg:7"
+    assert asked.text.startswith("`defined(APP_TLS)` cannot be decided")
+    assert named.thing == "base.cfg:6"
+    assert "it is taken for web" in named.text
+
+
+def test_what_haproxy_tells_decides() -> None:
+    """With its environment known nothing is open, and the branch it takes is judged."""
+    text = UNDECIDED["either-branch"][0]
+    well = Facts(version="3.0.11", environment={"APP_TLS": None})
+    ill = Facts(version="3.0.11", environment={"APP_TLS": "1"})
+
+    assert troubles(judged(evidence(text=text, facts=well))) == []
+    assert {one.code for one in troubles(judged(evidence(text=text, facts=ill)))} == {
+        Code.TEMPLATE_ENABLED.text,
+        Code.TEMPLATE_RESOLVERS.text,
+        Code.TEMPLATE_UNCHECKED.text,
+        Code.SLOT_BY_HAND.text,
+    }
 
 
 def troubles(judged_: list[Finding]) -> list[Finding]:

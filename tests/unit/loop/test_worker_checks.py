@@ -21,6 +21,7 @@ from reconciler.core.model import (
 from reconciler.core.view import Reading
 
 
+CHECKED = "backend web\n server-template slot 1-9 0.0.0.0:80 check\n"
 SLOT1, SLOT2 = ServerRef("web", "slot1"), ServerRef("web", "slot2")
 
 
@@ -59,9 +60,7 @@ async def test_an_open_port_is_called_up() -> None:
     proxy = checked()
     async with (
         listening(port),
-        looping(
-            proxy, containers=(at_port(1, port),), file_checks={"web": True}
-        ) as loop,
+        looping(proxy, containers=(at_port(1, port),), base_cfg=CHECKED) as loop,
     ):
         await loop.reporter.until(
             lambda: SetHealthUp(SLOT1) in proxy.writes, "it is called up"
@@ -103,7 +102,7 @@ async def test_a_port_that_opens_too_late_is_nobodys() -> None:
     (port,) = free_ports(1)
     proxy = checked()
     one = at_port(1, port)
-    async with looping(proxy, containers=(one,), file_checks={"web": True}) as loop:
+    async with looping(proxy, containers=(one,), base_cfg=CHECKED) as loop:
         await loop.reporter.until_passes(1)
         loop.gone(one)
         await loop.reporter.until(
@@ -123,9 +122,7 @@ async def test_where_haproxy_cannot_go_its_checks_decide_alone(
     proxy = checked()
     async with (
         listening(*ports),
-        looping(
-            proxy, containers=(at_port(1, ports[0]),), file_checks={"web": True}
-        ) as loop,
+        looping(proxy, containers=(at_port(1, ports[0]),), base_cfg=CHECKED) as loop,
     ):
         status = loop.workers[0].status
         await loop.reporter.until(

@@ -52,11 +52,19 @@ class Intruders:
         return self._took(name)
 
     def built(self) -> str:
-        """Have Compose build an image of the service; return its tag."""
+        """Have Compose build an image of the service; return its tag.
+
+        With BuildKit it writes project and service into it; the classic builder does not, so
+        that they stand in the Dockerfile as well.
+        """
         tag = f"{self._stack.project}-built"
         self._folder.mkdir()
         base = self._stack.engine.environment["WEB_IMAGE"]
-        (self._folder / "Dockerfile").write_text(f"FROM {base}\n")
+        (self._folder / "Dockerfile").write_text(
+            f"FROM {base}\n"
+            f"LABEL com.docker.compose.project={self._stack.project}\n"
+            "LABEL com.docker.compose.service=web\n"
+        )
         (self._folder / "compose.yaml").write_text(_BUILD.format(tag=tag))
         file = str(self._folder / "compose.yaml")
         project = ("--project-name", self._stack.project, "--file", file)

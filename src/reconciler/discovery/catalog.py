@@ -187,14 +187,17 @@ class Catalog:
             container = dataclasses.replace(container, is_stopping=True)
         if not container.is_running:
             return self.note_gone(container.id)
-        if container.stop is not None:
+        is_inspected = container.stop is not None
+        if is_inspected:
             self._uncertain.discard(container.id)
             if known is None:
                 self._note_newcomer(container.id)
-        elif known != container:
-            container = self._listed(known, container)
         if known == container:
             return {}
+        if not is_inspected:
+            container = self._listed(known, container)
+            if known == container:
+                return {}
         self._containers[container.id] = container
         return {container.id: container}
 

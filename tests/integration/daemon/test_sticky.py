@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from tests.integration.daemon.conftest import WEB, table, until, until_placed
 from tests.scripted_engine import ScriptedContainer, ScriptedEngine
 from tests.support.daemon import Daemon
 from tests.support.haproxy_process import VERSIONS, HaproxyProcess, haproxy_process
+from tests.support.visits import Application, Client
 
 
 pytestmark = pytest.mark.integration
@@ -45,90 +47,16 @@ STICKY = {
         "stick-table type string len 32 size 1k expire 1m\n"
         "    stick store-request hdr(user)\n    stick match hdr(user)"
     ),
+    "stick store-response": (
+        "stick-table type ip size 1k expire 1m\n"
+        "    stick store-response src\n    stick match src"
+    ),
+    "the same static cookie for all": (
+        "cookie SRV insert indirect nocache\n    default-server cookie same"
+    ),
     "source": "balance source\n    hash-type consistent",
     "header": "balance hdr(user)\n    hash-type consistent",
 }
-
-
-class Application:
-    """What runs in a container: answers with its address; ``/slow`` waits for the gate."""
-
-    def __init__(self, address: str, log: list[str]) -> None:
-        self.address = address
-        self.gate = asyncio.Event()
-        self.is_waiting = asyncio.Event()
-        self._log = log
-
-    async def serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Answer requests, and repeat lines that are none."""
-        try:
-            while line := await reader.readline():
-                if not line.startswith((b"GET ", b"POST ")):
-                    writer.write(line)
-                    continue
-                while (await reader.readline()).strip():
-                    pass
-                self._log.append(self.address)
-                if b"/slow" in line:
-                    self.is_waiting.set()
-                    await self.gate.wait()
-                body = self.address.encode()
-                writer.write(
-                    b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-                )
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-
-class Client:
-    """A client that keeps its connection and its cookie."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._cookie = ""
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def get(self, path: str = "/") -> str:
-        """Return who answered."""
-        reader, writer = await self._connected()
-        cookie = f"Cookie: {self._cookie}\r\n" if self._cookie else ""
-        writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: a\r\nUser: one\r\n{cookie}\r\n".encode()
-        )
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        size = 0
-        for line in head.split("\r\n"):
-            name, _, value = line.partition(": ")
-            if name.lower() == "set-cookie":
-                self._cookie = value.partition(";")[0]
-            if name.lower() == "content-length":
-                size = int(value)
-        body = (await reader.readexactly(size)).decode()
-        if "200" not in head.partition("\r\n")[0]:
-            return head.partition("\r\n")[0]
-        return body
-
-    async def say(self, text: str) -> str:
-        """Send a line and return the answer: a session of TCP."""
-        reader, writer = await self._connected()
-        writer.write(f"{text}\n".encode())
-        return (await reader.readline()).decode().strip()
-
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._streams is None or self._streams[0].at_eof():
-            self.close()
-            self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        return self._streams
-
-    def close(self) -> None:
-        """Hang up."""
-        if self._streams is not None:
-            self._streams[1].close()
-        self._streams = None
 
 
 class Site:
@@ -272,4 +200,153 @@ async def test_an_operators_drain_keeps_haproxys_meaning(
             lambda: table(one.haproxy)[slot].admin & 1, "it is in maint", one.daemon
         )
         assert home not in {await client.get() for _ in range(10)}
+        client.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_tunnel_goes_on(version: str, engine: ScriptedEngine) -> None:
+    """What was a request once and is a WebSocket, say, goes on both ways."""
+    async with site(version, engine, COOKIE) as (one, containers):
+        client = Client(one.haproxy.http_port)
+        home = await client.get()
+        assert "101" in await client.upgrade()
+        assert await client.say("before") == "before"
+        (mine,) = [c for c in containers if c.address == home]
+        engine.signal(mine)
+        await one.out(home)
+        for turn in range(5):
+            assert await client.say(f"after {turn}") == f"after {turn}"
+        rows = [r for r in (await one.daemon.slots())["slots"] if r["container"]]
+        found = {r["container"]: (r["state"], r["sessions"]) for r in rows}
+        assert found[mine.name] == ("drain", 1)
+        client.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_idle_connections_are_closed(
+    version: str, engine: ScriptedEngine
+) -> None:
+    """Those that HAProxy kept to the container; the other container's stay."""
+    async with site(version, engine, COOKIE + "\n    http-reuse always") as (
+        one,
+        containers,
+    ):
+        client = Client(one.haproxy.http_port)
+        home = await client.get()
+        app = one.applications[home]
+        assert app.open == 1
+        (mine,) = [c for c in containers if c.address == home]
+        engine.signal(mine)
+        await one.out(home)
+        await until(lambda: app.open == 0, "idle ones are closed", one.daemon)
+        assert await client.get() != home
+        assert sum(a.open for a in one.applications.values()) == 1
+        client.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_who_waits_for_a_full_one_is_answered(
+    version: str, engine: ScriptedEngine
+) -> None:
+    """By another container up to HAProxy 2.8; later ones may ask the one they waited for."""
+    lines = COOKIE + "\n    default-server maxconn 1"
+    async with site(version, engine, lines) as (one, containers):
+        client = Client(one.haproxy.http_port)
+        home = await client.get()
+        app = one.applications[home]
+        slow = asyncio.create_task(client.get("/slow"))
+        await app.is_waiting.wait()
+        waiters = [Client(one.haproxy.http_port, like=client) for _ in range(3)]
+        waiting = [asyncio.create_task(waiter.get()) for waiter in waiters]
+        await until(
+            lambda: (
+                re.search(
+                    r"^web,slot\d,3,",
+                    one.haproxy.raw("show stat web 4 -1"),
+                    re.MULTILINE,
+                )
+                is not None
+            ),
+            "three wait",
+            one.daemon,
+        )
+        (mine,) = [c for c in containers if c.address == home]
+        engine.signal(mine)
+        answers = set(await asyncio.gather(*waiting))
+        app.gate.set()
+
+        assert await slow == home
+        (other,) = [c.address for c in containers if c.address != home]
+        may = {other} if version in {"2.6", "2.8"} else {other, home}
+        assert answers <= may
+        for one_client in (client, *waiters):
+            one_client.close()
+
+
+def rdp_request(address: str) -> bytes:
+    """Return a connection's first packet in RDP, with the cookie for a server at port 8000."""
+    host = int.from_bytes(bytes(map(int, address.split("."))), "little")
+    port = int.from_bytes((8000).to_bytes(2), "little")
+    cookie = f"Cookie: msts={host}.{port}.0000\r\n".encode()
+    size = len(cookie)
+    return bytes([3, 0, 0, 11 + size, 6 + size, 0xE0, 0, 0, 0, 0, 0]) + cookie
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_nobody_sticks_by_an_rdp_cookie(
+    version: str, engine: ScriptedEngine
+) -> None:
+    """Of new sessions that name the container none comes to it after its stop signal."""
+    lines = """persist rdp-cookie
+    balance rdp-cookie
+    tcp-request inspect-delay 5s
+    tcp-request content accept if RDP_COOKIE"""
+    async with site(version, engine, lines, mode="tcp") as (one, containers):
+        mine = containers[0]
+        app = one.applications[mine.address]
+
+        async def came() -> int:
+            before = app.connections
+            for _ in range(5):
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", one.haproxy.http_port
+                )
+                writer.write(rdp_request(mine.address))
+                assert await reader.readline()
+                writer.close()
+            return app.connections - before
+
+        assert await came() == 5
+        engine.signal(mine)
+        await one.out(mine.address)
+        assert await came() == 0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("line", ["option persist", "force-persist if TRUE"])
+async def test_lines_that_defeat_it(
+    version: str, line: str, engine: ScriptedEngine
+) -> None:
+    """With either HAProxy sends sticky clients even to a server in maint: docs and check say so."""
+    async with site(version, engine, f"{COOKIE}\n    {line}") as (one, containers):
+        client = Client(one.haproxy.http_port)
+        home = await client.get()
+        (mine,) = [c for c in containers if c.address == home]
+        engine.signal(mine)
+        await one.out(home)
+        assert {await client.get() for _ in range(5)} == {home}
+        client.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_line_that_ends_sessions(version: str, engine: ScriptedEngine) -> None:
+    """``on-marked-down shutdown-sessions`` closes them with the stop signal."""
+    lines = "default-server on-marked-down shutdown-sessions"
+    async with site(version, engine, lines, mode="tcp") as (one, containers):
+        client = Client(one.haproxy.http_port)
+        assert await client.say("before") == "before"
+        for container in containers:
+            engine.signal(container)
+            await one.out(container.address)
+        assert await client.ended()
         client.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import socket
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -30,7 +31,8 @@ GIVE_UP_SECONDS = 30.0
 """HAProxy's own check has come many times by then."""
 
 MOST_A_SECOND = 1000
-"""So many attempts are made in a second, however many wait."""
+"""So often in a second somebody is tried again, however many wait. Everybody's first attempt is
+made at once."""
 
 MOST_AT_ONCE = 64
 """So many sockets are open at once."""
@@ -45,6 +47,8 @@ class _Door(NamedTuple):
 
     place: Place
     since: float
+    is_once: bool = False
+    """It is tried once, open or not."""
 
 
 class Dialer:
@@ -54,23 +58,32 @@ class Dialer:
         self._opened = opened
         self._doors: dict[ServerRef, _Door] = {}
         self._due: list[tuple[float, ServerRef]] = []
-        self._queued: set[ServerRef] = set()
-        """Who is due once, or is being tried."""
+        self._queued: dict[ServerRef, float] = {}
+        """When each is due next, or was, where it is being tried; what else is due is stale."""
         self._news = asyncio.Event()
         self._places = asyncio.Semaphore(MOST_AT_ONCE)
 
     def __len__(self) -> int:
         return len(self._doors)
 
-    def begin(self, slots: Iterable[tuple[ServerRef, Place]]) -> None:
-        """Knock at the ports of these slots; whatever they had before counts no more."""
+    def begin(
+        self, slots: Iterable[tuple[ServerRef, Place]], *, is_once: bool = False
+    ) -> None:
+        """Knock at the ports of these slots; whatever they had before counts no more.
+
+        With ``is_once`` a port that is closed is left alone.
+        """
         now = asyncio.get_running_loop().time()
         for ref, place in slots:
-            self._doors[ref] = _Door(place, now)
-            if ref not in self._queued:
-                self._queued.add(ref)
-                heapq.heappush(self._due, (now, ref))
+            self._doors[ref] = _Door(place, now, is_once)
+            # Whoever waits for its next attempt need not: its tenant is another one now.
+            if self._queued.get(ref, math.inf) > now:
+                self._queue(ref, now)
         self._news.set()
+
+    def _queue(self, ref: ServerRef, at: float) -> None:
+        self._queued[ref] = at
+        heapq.heappush(self._due, (at, ref))
 
     def forget(self, slots: Iterable[ServerRef] | None = None) -> None:
         """Knock no more at the ports of these slots (None: of any)."""
@@ -87,6 +100,9 @@ class Dialer:
                     await self._news.wait()
                     continue
                 at, ref = self._due[0]
+                if self._queued.get(ref) != at:
+                    heapq.heappop(self._due)
+                    continue
                 if at > now():
                     await self._wait(at - now())
                     continue
@@ -117,22 +133,26 @@ class Dialer:
                 del self._doors[ref]
                 if is_open:
                     self._opened(ref, door.place)
-            self._again(ref)
+            self._again(ref, door)
         finally:
             self._places.release()
 
-    def _again(self, ref: ServerRef) -> None:
+    def _again(self, ref: ServerRef, tried: _Door | None) -> None:
         """Have a port tried once more, a little later; not for ever."""
         now = asyncio.get_running_loop().time()
         door = self._doors.get(ref)
+        if door is not None and door is not tried:
+            self._queue(ref, now)  # another tenant's, that came meanwhile
+            self._news.set()
+            return
         age = 0.0 if door is None else now - door.since
-        if door is None or age > GIVE_UP_SECONDS:
+        if door is None or door.is_once or age > GIVE_UP_SECONDS:
             self._doors.pop(ref, None)
-            self._queued.discard(ref)
+            self._queued.pop(ref, None)
             return
         pause = FIRST_PAUSE_SECONDS * 2 ** max(0.0, age - QUICK_SECONDS)
         pause = max(min(pause, LONGEST_PAUSE_SECONDS), len(self._doors) / MOST_A_SECOND)
-        heapq.heappush(self._due, (now + pause, ref))
+        self._queue(ref, now + pause)
         self._news.set()
 
 

@@ -15,6 +15,8 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
+    Mapping,
+    Sequence,
 )
 from dataclasses import dataclass, field
 from itertools import islice
@@ -146,11 +148,13 @@ class Upkeep:
         self._by_file = self._slot_file.told()
         self._plain_by_result: dict[str, bool] = {}
         """Whether a backend's check is a plain connect, by the results of checks."""
-        self._to_doubt: dict[ServerRef, Place] = {}
-        self._doubtful: dict[ServerRef, Place] = {}
-        """Slots that we called up, and that HAProxy calls down since."""
         self._called_up: dict[ServerRef, Place] = {}
         """Slots that we called up, since the last whole reading."""
+        self._doubtful: dict[ServerRef, Place] = {}
+        """Slots that we called up, and that HAProxy called down by the last one."""
+        self._to_look_at: list[tuple[ServerRef, Place]] = []
+        self._contradicted: dict[ServerRef, Place] = {}
+        """Those of them whose ports were open to us all the same."""
         self.opened: dict[ServerRef, Place] = {}
         """Slots whose ports were found open, to be called up with the next pass."""
         self._learned = learned
@@ -229,7 +233,6 @@ class Upkeep:
         """
         await self._forget_connections()
         scope = await self._fresh_scope()
-        await self._call_up()
         if scope.is_everything:
             await self._learn_checks(self._with_slots)
             self._doubt()
@@ -244,6 +247,7 @@ class Upkeep:
         for number, part in enumerate(parts, 1):
             outcome = await carry_out(part, self._proxy, self._mirror, now)
             outcome = self._in_words(outcome)
+            await self._call_up(part, parts[number:])
             if outcome.refusals:
                 self.must_observe = "haproxy refused a command"
             if number == len(parts):
@@ -548,10 +552,7 @@ class Upkeep:
         return differing
 
     def to_knock(self, outcome: Outcome) -> list[tuple[ServerRef, Place]]:
-        """Return the slots that a pass let in, and that wait for no more than an open port.
-
-        And those of which there is doubt whether HAProxy reaches what we do.
-        """
+        """Return the slots that a pass let in, and that wait for no more than an open port."""
         refs = {a.ref for a in outcome.plan.actions if isinstance(a, SetHealthDown)}
         refs -= {action.ref for action, _ in outcome.refusals}
         found = []
@@ -560,8 +561,16 @@ class Upkeep:
             is_in = server.admin is AdminState.READY and not server.is_checked_elsewhere
             if is_in and self._is_plain(ref.backend):
                 found.append((ref, (server.address, server.port)))
-        doubtful, self._to_doubt = self._to_doubt, {}
-        return found + list(doubtful.items())
+            # Whatever was held against the slot's former life is over.
+            self._doubtful.pop(ref, None)
+            self._contradicted.pop(ref, None)
+            self._called_up.pop(ref, None)
+        return found
+
+    def to_look_at(self) -> list[tuple[ServerRef, Place]]:
+        """Return the slots whose ports are to be tried once: does HAProxy reach what we do?"""
+        doubtful, self._to_look_at = self._to_look_at, []
+        return doubtful
 
     def _is_plain(self, backend: str) -> bool:
         if backend in self.status.unreached:
@@ -569,27 +578,37 @@ class Upkeep:
         by_result = self._plain_by_result.get(backend)
         return is_plain(by_result, self._by_file.plain_checks.get(backend))
 
-    async def _call_up(self) -> None:
+    async def _call_up(self, done: Plan, ahead: Sequence[Plan]) -> None:
         """Say of slots whose ports are open that their checks would pass.
 
-        Of those only that have the same tenant still, in rotation. One that HAProxy calls down
-        all the same is out of its reach, or checked in a way that we do not know.
+        Of those only that have the same tenant still, in rotation; that were not let in anew
+        by what was just ``done``, since their ports may have been a former life's; and that
+        nothing which is still ``ahead`` is about, since they may be about to go.
         """
+        if not self.opened:
+            return
         opened, self.opened = self.opened, {}
+        others = {action.ref for part in ahead for action in part.actions}
+        others |= {a.ref for a in done.actions if isinstance(a, SetHealthDown)}
         actions: list[Action] = []
         for ref, place in opened.items():
-            server = self.status.tables.get(ref.backend, {}).get(ref.server)
-            if server is None or (server.address, server.port) != place:
+            server = self._at(ref, place)
+            if server is None or ref in others:
                 continue
-            if server.admin is not AdminState.READY:
-                continue
-            if self._doubtful.pop(ref, None) == place:
-                self.status.unreached.add(ref.backend)
-            if ref.backend not in self.status.unreached:
+            if self._doubtful.get(ref) == place:
+                self._contradicted[ref] = place
+            elif ref.backend not in self.status.unreached:
                 actions.append(SetHealthUp(ref))
                 self._called_up[ref] = place
         if actions:
             await self._proxy.apply(actions)
+
+    def _at(self, ref: ServerRef, place: Place) -> Server | None:
+        """Return a slot if it is in rotation, with this tenant."""
+        server = self.status.tables.get(ref.backend, {}).get(ref.server)
+        if server is None or server.admin is not AdminState.READY:
+            return None
+        return server if (server.address, server.port) == place else None
 
     async def _learn_checks(self, backends: Collection[str]) -> None:
         """Ask for one result in each of these backends whose kind of check is not known."""
@@ -610,17 +629,25 @@ class Upkeep:
                     self._plain_by_result[backend] = kind
 
     def _doubt(self) -> None:
-        """Find whom we called up, and whose checks fail by HAProxy's own word."""
-        called, self._called_up = self._called_up, {}
-        self._doubtful = {}
-        for ref, place in called.items():
-            server = self.status.tables.get(ref.backend, {}).get(ref.server)
-            is_there = server is not None and (server.address, server.port) == place
-            if server is None or not is_there or server.admin is not AdminState.READY:
-                continue
-            if not server.is_up:
-                self._doubtful[ref] = place
-        self._to_doubt = dict(self._doubtful)
+        """Find whom we called up, and whose checks fail by HAProxy's own word.
+
+        It is no contradiction yet: its application may have ended meanwhile. But where the
+        port is open to us at that moment, and one whole reading later HAProxy calls it down
+        still, HAProxy is where it cannot be reached, or asks what we do not know of.
+        """
+        contradicted = self._still_down(self._contradicted)
+        self.status.unreached |= {ref.backend for ref in contradicted}
+        self._doubtful = self._still_down(self._called_up)
+        self._to_look_at = list(self._doubtful.items())
+        self._called_up, self._contradicted = {}, {}
+
+    def _still_down(self, slots: Mapping[ServerRef, Place]) -> dict[ServerRef, Place]:
+        """Return those of some slots that are in rotation, and down."""
+        return {
+            ref: place
+            for ref, place in slots.items()
+            if (server := self._at(ref, place)) is not None and not server.is_up
+        }
 
     async def _read_file(self) -> None:
         """Read the configuration as the process does that answers now."""
@@ -631,7 +658,7 @@ class Upkeep:
     def _forget_checks(self) -> None:
         """Another process may have another configuration, and is elsewhere perhaps."""
         self._plain_by_result, self.opened = {}, {}
-        self._doubtful, self._called_up = {}, {}
+        self._called_up, self._doubtful, self._contradicted = {}, {}, {}
         self.status.unreached = set()
 
     def _learn_ports(self) -> None:

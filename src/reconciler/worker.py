@@ -288,6 +288,7 @@ class Worker:
                     self._watch_session()
                     self._note(outcome, is_first=is_first)
                     self._dialer.begin(upkeep.to_knock(outcome))
+                    self._dialer.begin(upkeep.to_look_at(), is_once=True)
                     is_first = False
                     self._note_report(reason, outcome, loop.time() - started, event_at)
                     started = loop.time()

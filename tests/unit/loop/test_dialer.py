@@ -189,3 +189,32 @@ async def test_slots_that_come_and_go_leave_nothing() -> None:
             dialer.forget([REF])
 
         assert len(dialer._due) <= 1
+
+
+async def test_a_look_is_one_attempt() -> None:
+    """A port that is closed at that moment is left alone."""
+    (port,) = free_ports(1)
+    async with dialing() as (dialer, opened):
+        dialer.begin([(REF, ("127.0.0.1", port))], is_once=True)
+        await until_gone(dialer)
+
+        assert (opened.found, dialer._queued, dialer._due) == ([], {}, [])
+
+
+async def test_a_new_tenant_does_not_wait_for_the_former_ones_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The slot's next attempt was far off; whoever gets the slot is tried at once."""
+    monkeypatch.setattr(dialer_module, "FIRST_PAUSE_SECONDS", 3600.0)
+    monkeypatch.setattr(dialer_module, "LONGEST_PAUSE_SECONDS", 3600.0)
+    closed, port = free_ports(2)
+    async with listening(port), dialing() as (dialer, opened):
+        dialer.begin([(REF, ("127.0.0.1", closed))])
+        async with asyncio.timeout(WAIT_SECONDS):
+            now = asyncio.get_running_loop().time
+            while dialer._queued[REF] <= now():  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0)
+        dialer.begin([(REF, ("127.0.0.1", port))])
+        await opened.until(1)
+
+        assert opened.found == [(REF, ("127.0.0.1", port))]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from tests.fakes.containers import container
-from tests.fakes.loop import looping
+from tests.fakes.loop import Loop, looping
 from tests.fakes.proxy import FakeProxy
 from tests.support.ports import free_ports
 
 from reconciler.core.model import (
+    AdminState,
     Container,
     ServerRef,
     SetHealthDown,
@@ -37,6 +39,14 @@ def checked() -> FakeProxy:
     for name in ("slot1", "slot2", "slot3", "slot4"):
         proxy.set(ServerRef("web", name), has_check=True)
     return proxy
+
+
+async def looked_at(loop: Loop, proxy: FakeProxy, ref: ServerRef) -> None:
+    """Have everything read, and return once the port of a slot that is down was found open."""
+    upkeep = loop.workers[0]._upkeep
+    assert not proxy.tables[ref.backend][ref.server].is_up
+    loop.workers[0].observe_again("the test wants it so")
+    await loop.reporter.until(lambda: ref in upkeep._contradicted, "it was looked at")
 
 
 @asynccontextmanager
@@ -129,6 +139,8 @@ async def test_where_haproxy_cannot_go_its_checks_decide_alone(
             lambda: SetHealthUp(SLOT1) in proxy.writes, "it is called up"
         )
         proxy.set(SLOT1, is_up=False)
+        await looked_at(loop, proxy, SLOT1)
+        assert status.unreached == set(), "one reading is not enough"
         loop.workers[0].observe_again("the test wants it so")
         await loop.reporter.until(lambda: status.unreached == {"web"}, "it is doubted")
         proxy.writes.clear()
@@ -147,3 +159,77 @@ async def test_where_haproxy_cannot_go_its_checks_decide_alone(
         )
     told = [one for one in caplog.messages if "where we can connect" in one]
     assert len(told) == 1
+
+
+async def test_an_application_that_is_back_contradicts_nobody() -> None:
+    """It was away when all was read; HAProxy's next check finds it there again."""
+    (port,) = free_ports(1)
+    proxy = checked()
+    async with (
+        listening(port),
+        looping(
+            proxy, containers=(at_port(1, port),), file_checks={"web": True}
+        ) as loop,
+    ):
+        await loop.reporter.until(
+            lambda: SetHealthUp(SLOT1) in proxy.writes, "it is called up"
+        )
+        proxy.set(SLOT1, is_up=False)
+        await looked_at(loop, proxy, SLOT1)
+        proxy.set(SLOT1, is_up=True)
+        before = len(loop.reporter.passes)
+        loop.workers[0].observe_again("the test wants it so")
+        await loop.reporter.until_passes(before + 1)
+        proxy.set(SLOT1, is_up=False)
+        before = len(loop.reporter.passes)
+        loop.workers[0].observe_again("the test wants it so")
+        await loop.reporter.until_passes(before + 1)
+
+        assert loop.workers[0].status.unreached == set()
+
+
+async def test_one_that_comes_back_is_not_held_against_the_slot() -> None:
+    """It was down and looked at; then it was let in anew, and is called up like any other."""
+    (port,) = free_ports(1)
+    proxy = checked()
+    one = at_port(1, port)
+    async with (
+        listening(port),
+        looping(proxy, containers=(one,), file_checks={"web": True}) as loop,
+    ):
+        await loop.reporter.until(
+            lambda: SetHealthUp(SLOT1) in proxy.writes, "it is called up"
+        )
+        proxy.set(SLOT1, is_up=False)
+        await looked_at(loop, proxy, SLOT1)
+        proxy.writes.clear()
+        loop.gone(one)
+        await loop.reporter.until(
+            lambda: proxy.tables["web"]["slot1"].is_free, "its slot is free"
+        )
+        loop.start(one, at=1.0)
+        await loop.reporter.until(
+            lambda: any(isinstance(a, SetHealthUp) for a in proxy.writes),
+            "it is called up again",
+        )
+
+        assert loop.workers[0].status.unreached == set()
+
+
+async def test_who_is_told_to_stop_is_not_called_up() -> None:
+    """The port opens and the stop signal is sent in one moment: it is out, and never up."""
+    (port,) = free_ports(1)
+    proxy = checked()
+    one = at_port(1, port)
+    async with looping(proxy, containers=(one,), file_checks={"web": True}) as loop:
+        await loop.reporter.until(
+            lambda: SetHealthDown(SLOT1) in proxy.writes, "it is in"
+        )
+        await loop.reporter.until_passes(1)
+        loop.workers[0]._opened(SLOT1, ("127.0.0.1", port))
+        loop.start(dataclasses.replace(one, is_stopping=True), at=1.0)
+        await loop.reporter.until(
+            lambda: proxy.tables["web"]["slot1"].admin is AdminState.MAINT, "it is out"
+        )
+
+        assert SetHealthUp(SLOT1) not in proxy.writes

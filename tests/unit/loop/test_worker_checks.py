@@ -168,7 +168,7 @@ async def test_an_application_that_is_back_contradicts_nobody() -> None:
     async with (
         listening(port),
         looping(
-            proxy, containers=(at_port(1, port),), file_checks={"web": True}
+            proxy, containers=(at_port(1, port),), base_cfg=CHECKED
         ) as loop,
     ):
         await loop.reporter.until(
@@ -195,7 +195,7 @@ async def test_one_that_comes_back_is_not_held_against_the_slot() -> None:
     one = at_port(1, port)
     async with (
         listening(port),
-        looping(proxy, containers=(one,), file_checks={"web": True}) as loop,
+        looping(proxy, containers=(one,), base_cfg=CHECKED) as loop,
     ):
         await loop.reporter.until(
             lambda: SetHealthUp(SLOT1) in proxy.writes, "it is called up"
@@ -221,7 +221,7 @@ async def test_who_is_told_to_stop_is_not_called_up() -> None:
     (port,) = free_ports(1)
     proxy = checked()
     one = at_port(1, port)
-    async with looping(proxy, containers=(one,), file_checks={"web": True}) as loop:
+    async with looping(proxy, containers=(one,), base_cfg=CHECKED) as loop:
         await loop.reporter.until(
             lambda: SetHealthDown(SLOT1) in proxy.writes, "it is in"
         )

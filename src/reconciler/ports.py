@@ -87,7 +87,7 @@ class Proxy(Protocol):
     async def check_result(self, server: Server) -> str | None:
         """Read the result of one server's last check, None where it has none.
 
-        ``server`` is as it was read before. Raises RuntimeSocketError.
+        With what HAProxy adds to it: ``L4OK (tcp-check)``. ``server`` is as it was read before. Raises RuntimeSocketError.
         """
 
     async def readings(self) -> Mapping[ServerRef, Reading]:

@@ -16,7 +16,9 @@ from reconciler.core.cfg_sections import Section
 
 _PLAIN_RESULT = "L4OK"
 """What ``show stat`` has for a check that passed with the connection (management manual 9.1).
-A failure to connect, ``L4CON`` or ``L4TOUT``, is the same for every kind."""
+A failure to connect, ``L4CON`` or ``L4TOUT``, is the same for every kind. Where HAProxy adds
+``(tcp-check)`` there are rules, and they may connect to another port (measured on 2.6 to 3.2:
+``tcp-check connect port 81``, of which ``show servers state`` tells nothing)."""
 
 _MORE_RESULTS = ("L6", "L7", "PROC")
 """Beginnings of the results of checks that ask more."""
@@ -30,8 +32,8 @@ _MORE_OPTIONS = (
 _MORE_WORDS = frozenset(
     {
         *("ssl", "check-ssl", "check-proto", "check-send-proxy", "check-via-socks4"),
-        *("send-proxy", "send-proxy-v2", "socks4", "namespace", "addr", "port"),
-        *("track", "healthcheck"),
+        *("send-proxy", "send-proxy-v2", "send-proxy-v2-ssl", "send-proxy-v2-ssl-cn"),
+        *("socks4", "namespace", "addr", "port", "track", "healthcheck"),
     }
 )
 """Words on a server's line with which its check is another, elsewhere, or takes another way."""
@@ -44,7 +46,8 @@ _ORDER = (False, None, True)
 def is_plain_result(result: str | None) -> bool | None:
     """Return what a check's result tells of its kind; None: nothing.
 
-    ``result`` is as ``show stat`` has it, ``* `` while the next check is under way.
+    ``result`` is as ``show stat`` has it, ``* `` in front while the next check is under way,
+    and behind it what HAProxy adds.
     """
     word = (result or "").removeprefix("* ")
     if word == _PLAIN_RESULT:

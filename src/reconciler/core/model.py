@@ -128,7 +128,8 @@ class Server:
     but since 2.8 no drain. None: in rotation, or not known."""
     agent: Agent = Agent.NONE
     is_checked_elsewhere: bool = False
-    """Its check goes to another address or port than it has itself."""
+    """Its own row tells that its check is no connect to its address and port alone: it goes
+    to another one, or the server speaks TLS, as its check does then."""
 
     @property
     def is_free(self) -> bool:

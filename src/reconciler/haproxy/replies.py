@@ -307,6 +307,7 @@ class _StateColumns:
         self._agent = column["srv_agent_state"]
         self._check_port = column["srv_check_port"]
         self._check_address = column["srv_check_addr"]
+        self._tls = column["srv_use_ssl"]
 
     def server(
         self,
@@ -333,8 +334,11 @@ class _StateColumns:
             last_change=now - since if 0 <= since <= uptime_seconds + 1 else None,
             connections=None if connections is None else connections.get(str(ref)),
             agent=_agent(row[self._agent]),
+            # The same on 2.6 to 3.2: as on the line, or as they were set since.
             is_checked_elsewhere=(
-                row[self._check_port] != "0" or row[self._check_address] != "-"
+                row[self._check_port] != "0"
+                or row[self._check_address] != "-"
+                or row[self._tls] != "0"
             ),
         )
 

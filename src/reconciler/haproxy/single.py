@@ -30,11 +30,12 @@ class Row:
     connections: int
     """In use, or sessions open: in TCP mode HAProxy counts only the latter."""
     check: str
-    """The last check's result, '' where there is none."""
+    """The last check's result and what HAProxy adds to it, '' where there is none."""
 
 
 _COLUMNS = (
-    *("svname", "status", "addr", "uweight", "scur", "used_conn_cur", "check_status"),
+    *("svname", "status", "addr", "uweight", "scur", "used_conn_cur"),
+    *("check_status", "last_chk"),
 )
 
 
@@ -56,9 +57,9 @@ def row(reply: Reply) -> Row | None:
         line = rest.partition("\n")[0]
         if not line:
             return None
-        # Some cells before these may be quoted (``last_chk``).
+        # Some cells may be quoted (``last_chk``).
         cells = next(csv.reader((line,)))
-        name, status, place, weight, sessions, used, check = (
+        name, status, place, weight, sessions, used, check, said = (
             cells[at] for at in places
         )
         address, port = _endpoint(place)
@@ -69,7 +70,7 @@ def row(reply: Reply) -> Row | None:
             port,
             int(weight),
             max(int(sessions), int(used or 0)),
-            check,
+            f"{check} {said}".strip() if check else "",
         )
     except (IndexError, ValueError, csv.Error) as error:
         raise RemoteProtocolError(

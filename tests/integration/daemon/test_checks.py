@@ -57,11 +57,13 @@ class Port:
 
 
 @asynccontextmanager
-async def listening(address: str, status: str = "200 OK") -> AsyncIterator[Port]:
-    """Serve a container's port 8000."""
-    port = Port(status)
-    async with await asyncio.start_server(port.serve, address, 8000):
-        yield port
+async def listening(
+    address: str, status: str = "200 OK", *, port: int = 8000
+) -> AsyncIterator[Port]:
+    """Serve a container's port."""
+    served = Port(status)
+    async with await asyncio.start_server(served.serve, address, port):
+        yield served
 
 
 def config(*, more: str = "", inter: str = SLOW) -> str:

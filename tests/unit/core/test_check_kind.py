@@ -16,6 +16,10 @@ from reconciler.core.slot_file import SlotFile
     [
         ("L4OK", True),
         ("* L4OK", True),
+        ("L4OK (tcp-check)", None),
+        ("* L4OK (tcp-check)", None),
+        ("L7OK (tcp-check)", False),
+        ("L4CON Connection refused", None),
         ("L7OK", False),
         ("L7STS", False),
         ("L6OK", False),
@@ -28,7 +32,7 @@ from reconciler.core.slot_file import SlotFile
     ],
 )
 def test_a_result_tells_the_kind(result: str | None, kind: bool | None) -> None:  # noqa: FBT001
-    """A failure to connect is the same for every kind, so it tells nothing."""
+    """A failure to connect is the same for every kind, and rules may connect elsewhere."""
     assert is_plain_result(result) is kind
 
 
@@ -68,6 +72,7 @@ def test_both_have_to_agree(
         ("", "check port 8081", False),
         ("", "check addr 10.0.0.1", False),
         ("", "check check-send-proxy", False),
+        ("", "check send-proxy-v2-ssl-cn", False),
     ],
 )
 def test_the_lines_tell_the_kind(above: str, words: str, plain: bool) -> None:  # noqa: FBT001

@@ -1,7 +1,7 @@
 # Every target does its own set-up, may be repeated, and is quick when nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-tools bench-latency bench-burst bench-steady bench-fanout bench-found bench-churn bench-peers bench-capacity bench-swarm bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
+.PHONY: help setup demo down slots session screenshot test lint format typecheck unit integration e2e bench bench-tools bench-latency bench-burst bench-steady bench-fanout bench-found bench-churn bench-peers bench-capacity bench-checks bench-swarm bench-faults bench-slots bench-zero-loss soak docs docs-cli clean venv versions prometheus chromium
 # Two targets at once would set the same things up twice.
 .NOTPARALLEL:
 
@@ -88,6 +88,9 @@ bench-tools: venv
 
 bench-faults: venv versions ## Walk through 2,000 random faults and see that nothing leaks
 	$(bin)/python benchmarks/faults --strict
+
+bench-checks: bench-tools versions ## How soon a newcomer with a check is up: alone, and after HAProxy restarts
+	$(bin)/python benchmarks/checks
 
 bench-slots: venv versions ## Time `slots` on 10,000 slots that are all taken
 	$(bin)/python benchmarks/slots

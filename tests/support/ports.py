@@ -1,4 +1,4 @@
-"""TCP ports of 127.0.0.1 for what a test starts."""
+"""TCP ports of 127.0.0.1, and addresses, for what a test starts."""
 
 from __future__ import annotations
 
@@ -34,3 +34,12 @@ def _ports() -> range:
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on."""
     return free_ports(1)[0]
+
+
+def free_address() -> str:
+    """Return an address of 127.14.0.0/16 on which no other test that runs now serves a port.
+
+    It is as much one's own as a free port is, from which it is made.
+    """
+    high, low = divmod(free_port(), 256)
+    return f"127.14.{high}.{low}"

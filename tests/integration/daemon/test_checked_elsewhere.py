@@ -14,6 +14,7 @@ from tests.integration.daemon.conftest import WEB, resyncs, until
 from tests.integration.daemon.test_checks import config, is_up, listening, running
 from tests.scripted_engine import ScriptedEngine
 from tests.support.haproxy_process import VERSIONS, HaproxyProcess
+from tests.support.ports import free_address
 
 
 pytestmark = pytest.mark.integration
@@ -42,12 +43,12 @@ async def test_a_result_of_rules_is_not_taken_for_that_of_a_plain_check(
         haproxy,
         daemon,
     ):
-        well = engine.run("web-1", labels=WEB)
+        well = engine.run("web-1", labels=WEB, address=free_address())
         async with listening(well.address, port=CHECKED_PORT):
             await until(lambda: is_up(haproxy), "it is up", daemon)
             assert result_of(haproxy, "slot1").endswith("L4OK")
             await resyncs(daemon, 2)
-            sick = engine.run("web-2", labels=WEB)
+            sick = engine.run("web-2", labels=WEB, address=free_address())
             async with listening(sick.address) as door:
                 await daemon.wait_log("assigned web-2")
                 async with asyncio.timeout(20):

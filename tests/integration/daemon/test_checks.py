@@ -15,6 +15,7 @@ from tests.integration.daemon.conftest import WEB, resyncs, until
 from tests.scripted_engine import ScriptedEngine
 from tests.support.daemon import Daemon
 from tests.support.haproxy_process import VERSIONS, HaproxyProcess, haproxy_process
+from tests.support.ports import free_address
 
 
 pytestmark = pytest.mark.integration
@@ -103,7 +104,7 @@ async def test_an_open_port_is_enough_for_a_plain_check(
 ) -> None:
     """Long before HAProxy's own check; also for a late listener, and after a restart."""
     async with running(version, engine, tmp_path, config()) as (haproxy, daemon):
-        one = engine.run("web-1", labels=WEB)
+        one = engine.run("web-1", labels=WEB, address=free_address())
         await daemon.wait_log("assigned web-1")
         assert not is_up(haproxy)
         async with listening(one.address):
@@ -123,7 +124,7 @@ async def test_a_check_that_asks_more_is_haproxys_alone(
     """A sick one is never let in, whatever Docker says, and we do not even knock."""
     text = config(more="option httpchk GET /primary", inter="200ms")
     async with running(version, engine, tmp_path, text) as (haproxy, daemon):
-        sick = engine.run("web-1", labels=WEB, health="healthy", address="127.10.8.1")
+        sick = engine.run("web-1", labels=WEB, health="healthy", address=free_address())
         async with listening(sick.address, "503 No") as port:
             await daemon.wait_log("assigned web-1")
             async with asyncio.timeout(20):
@@ -141,7 +142,7 @@ async def test_what_the_file_does_not_tell_a_result_does(
     """The first one waits for HAProxy's check, whose result tells what kind it is."""
     text = config(inter="300ms")
     async with running("3.0", engine, tmp_path, text, file=False) as (haproxy, daemon):
-        first = engine.run("web-1", labels=WEB)
+        first = engine.run("web-1", labels=WEB, address=free_address())
         async with listening(first.address) as port:
             await until(lambda: is_up(haproxy), "it is up", daemon)
             assert (port.connections, port.requests) == (0, [])

@@ -13,6 +13,7 @@ from tests.integration.daemon.conftest import WEB, table, until, until_placed
 from tests.scripted_engine import ScriptedContainer, ScriptedEngine
 from tests.support.daemon import Daemon
 from tests.support.haproxy_process import VERSIONS, HaproxyProcess, haproxy_process
+from tests.support.ports import free_address
 from tests.support.visits import Application, Client
 
 
@@ -86,7 +87,10 @@ async def site(
     version: str, engine: ScriptedEngine, lines: str, *, mode: str = "http"
 ) -> AsyncIterator[tuple[Site, Sequence[ScriptedContainer]]]:
     """Run two applications behind HAProxy and the daemon."""
-    containers = engine.run_many(2, labels=WEB)
+    containers = [
+        engine.run(name, labels=WEB, address=free_address())
+        for name in ("web-1", "web-2")
+    ]
     async with AsyncExitStack() as stack:
         text = CONFIG.format(lines=lines, mode=mode)
         haproxy = stack.enter_context(haproxy_process(version, config=text))

@@ -86,7 +86,8 @@ FEW = 4
 """So many slots are looked at before the plan says that it needs them read."""
 
 LOOKED_FOR = 256
-"""Among so many servers of a backend one is looked for whose check passes."""
+"""Among so many servers of a backend one is looked for whose check passes, after a change; with
+a whole reading among all."""
 
 MORE_FREE = 2
 """So many more free slots are looked at where the first of them might be busy. Those behind
@@ -234,7 +235,7 @@ class Upkeep:
         await self._forget_connections()
         scope = await self._fresh_scope()
         if scope.is_everything:
-            await self._learn_checks(self._with_slots)
+            await self._learn_checks(self._with_slots, among=None)
             self._doubt()
         planned, generation = await self._read_and_planned(scope)
         self._note_unplaced(planned, scope)
@@ -610,13 +611,18 @@ class Upkeep:
             return None
         return server if (server.address, server.port) == place else None
 
-    async def _learn_checks(self, backends: Collection[str]) -> None:
-        """Ask for one result in each of these backends whose kind of check is not known."""
+    async def _learn_checks(
+        self, backends: Collection[str], *, among: int | None = LOOKED_FOR
+    ) -> None:
+        """Ask for one result in each of these backends whose kind of check is not known.
+
+        It is that of one of the first ``among`` servers (None: of any).
+        """
         for backend in sorted(set(backends) - self._plain_by_result.keys()):
             servers = self.status.tables.get(backend, {}).values()
             passing = (
                 one
-                for one in islice(servers, LOOKED_FOR)
+                for one in islice(servers, among)
                 if one.has_check
                 and one.is_up
                 and one.admin is AdminState.READY

@@ -21,6 +21,7 @@ from reconciler.core.model import (
     SetHealthUp,
 )
 from reconciler.core.view import Reading
+from reconciler.upkeep import LOOKED_FOR
 
 
 CHECKED = "backend web\n server-template slot 1-9 0.0.0.0:80 check\n"
@@ -107,6 +108,36 @@ async def test_a_result_tells_what_the_file_does_not(result: str) -> None:
         assert (SetHealthUp(SLOT2) in proxy.writes) is (result == "L4OK")
 
 
+async def test_the_kind_is_told_by_the_last_of_many_slots() -> None:
+    """Whoever has lived in a large backend for long lives anywhere in it."""
+    ports = free_ports(2)
+    proxy, last = (
+        FakeProxy(slots=2 * LOOKED_FOR),
+        ServerRef("web", f"slot{2 * LOOKED_FOR}"),
+    )
+    one = at_port(1, ports[0])
+    proxy.set(SLOT1, has_check=True)
+    proxy.set(
+        last,
+        address="127.0.0.1",
+        port=ports[0],
+        admin=AdminState.READY,
+        weight=1,
+        is_up=True,
+        has_check=True,
+    )
+    proxy.statistics[last] = Reading(check="L4OK")
+    async with (
+        listening(*ports),
+        looping(proxy, containers=(one,)) as loop,
+    ):
+        await loop.reporter.until_passes(1)
+        loop.start(at_port(2, ports[1]), at=1.0)
+        await loop.reporter.until(
+            lambda: SetHealthUp(SLOT1) in proxy.writes, "it is called up"
+        )
+
+
 async def test_a_port_that_opens_too_late_is_nobodys() -> None:
     """The container has gone, and its slot is free: nobody is called up."""
     (port,) = free_ports(1)
@@ -167,9 +198,7 @@ async def test_an_application_that_is_back_contradicts_nobody() -> None:
     proxy = checked()
     async with (
         listening(port),
-        looping(
-            proxy, containers=(at_port(1, port),), base_cfg=CHECKED
-        ) as loop,
+        looping(proxy, containers=(at_port(1, port),), base_cfg=CHECKED) as loop,
     ):
         await loop.reporter.until(
             lambda: SetHealthUp(SLOT1) in proxy.writes, "it is called up"

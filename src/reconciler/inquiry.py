@@ -143,7 +143,6 @@ class Lookout:
         self._find_context = context_for(settings, own_container_id())
         self._claims = ClaimTable(self._find_context({}))
         self._slot_file = settings.slot_file()
-        self._by_file = self._slot_file.told()
 
     async def look(self, *, with_connections: bool = True) -> World:
         """Read everything, all at once. What cannot be read becomes an error.
@@ -254,7 +253,7 @@ class Lookout:
         proxy = self._proxies[name]
         try:
             observed, readings = await proxy.survey(with_connections=with_connections)
-            told = self._by_file
+            told = self._slot_file.untold
             if self._slot_file.asks:
                 facts = await proxy.facts(self._slot_file.variables)
                 told = await asyncio.to_thread(self._slot_file.told, facts)

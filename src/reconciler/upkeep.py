@@ -146,7 +146,7 @@ class Upkeep:
         """
         self._is_current = is_current
         self._slot_file = slot_file or SlotFile()
-        self._by_file = self._slot_file.told()
+        self._by_file = self._slot_file.untold
         self._plain_by_result: dict[str, bool] = {}
         """Whether a backend's check is a plain connect, by the results of checks."""
         self._called_up: dict[ServerRef, Place] = {}

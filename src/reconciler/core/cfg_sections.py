@@ -58,6 +58,7 @@ _SECTIONS = frozenset(
     ]
 )
 _DEFINED = re.compile(r"defined\(([A-Za-z_]\w*)\)", re.ASCII)
+_LONGEST_NAME = 255
 _MOST_WAYS = 64
 """In how many ways a file is read, at most, so that all are: six open conditions."""
 NO_FACTS = Facts()
@@ -202,14 +203,21 @@ def sections(text: str, facts: Facts = NO_FACTS) -> tuple[Section, ...]:
 
 
 def variables_in(files: Iterable[CfgFile]) -> list[str]:
-    """Return the names of the variables of HAProxy's environment that files ask for."""
+    """Return the names of the variables of HAProxy's environment that files ask for.
+
+    Longer names than HAProxy is asked for are left out: those stay unknown.
+    """
     found: set[str] = set()
     for raw in (line for file in files for line in _raw_lines(file)):
         for word in raw.words:
             found |= {one.name for one in word if isinstance(one, Variable)}
             if as_written(raw.words[0]) in {".if", ".elif"}:
                 found |= set(_DEFINED.findall(as_written(word)))
-    return sorted(name for name in found if not name.startswith("."))
+    return sorted(
+        name
+        for name in found
+        if not name.startswith(".") and len(name) <= _LONGEST_NAME
+    )
 
 
 @dataclass(frozen=True, slots=True)

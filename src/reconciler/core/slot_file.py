@@ -42,6 +42,8 @@ class SlotFile:
             way.open for way in ways_to_read(self._files)
         )
         """Whether what they tell depends on what HAProxy tells of itself."""
+        self.untold = self.told()
+        """What they tell where HAProxy tells nothing of itself: read once."""
 
     def told(self, facts: Facts = NO_FACTS) -> Told:
         """Return what the files tell where HAProxy tells this of itself.

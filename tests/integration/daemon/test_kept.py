@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from tests.integration.daemon.conftest import (
@@ -202,3 +203,27 @@ async def test_free_slots_that_disagree_tell_no_port(
         await daemon.wait_log("free slots of backend web disagree (8000, 9100)")
 
         assert ready(haproxy3) == []
+
+
+async def test_haproxy_decides_the_conditions_of_its_file(
+    haproxy3: HaproxyProcess, engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    """By its environment, which is not ours: the daemon and the commands ask for it."""
+    line = "    server-template slot 1-64 127.255.255.1:{} check disabled\n"
+    path = tmp_path / "base.cfg"
+    path.write_text(
+        "backend web\n.if defined(HAPROXY_SOCKET)\n"
+        f"{line.format(8123)}.else\n{line.format(8124)}.endif\n"
+    )
+    haproxy3.raw("set server web/slot64 addr 127.255.255.1 port 9100")
+    engine.run("web-1", labels=WEB, ports=())
+    more = ("--base-cfg", str(path))
+
+    planned = await ask(haproxy3, engine, "plan", *more)
+    async with Daemon(
+        haproxy=[haproxy3.url], docker=engine.url, arguments=more
+    ) as daemon:
+        await until_placed(haproxy3, engine, daemon)
+
+        assert table(haproxy3)["slot1"].port == 8123
+    assert '"port": 8123' in json.dumps(planned)

@@ -38,3 +38,13 @@ def test_each_haproxy_reads_the_file_for_itself(
     told = SlotFile([CfgFile("base.cfg", TEXT)]).told(Facts(version=version))
 
     assert (told.ports, told.plain_checks) == ({"web": port}, {"web": is_plain})
+
+
+def test_a_name_that_nobody_can_ask_for_stays_unknown() -> None:
+    """It is longer than what a question to HAProxy may have."""
+    name = "A" * 256
+    line = "server-template slot 1-4 127.255.255.1:{} check"
+    text = f"backend web\n.if defined({name})\n{line.format(1)}\n.else\n{line.format(2)}\n.endif\n"
+    file = SlotFile([CfgFile("base.cfg", text)])
+
+    assert (file.asks, file.variables, file.untold.ports) == (True, (), {})

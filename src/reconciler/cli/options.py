@@ -292,9 +292,10 @@ _OPTIONS = (
         type=CfgPath(path_type=Path),
         multiple=True,
         envvar="RECONCILER_BASE_CFG",
-        help="HAProxy's configuration: the port on a backend's server-template line "
-        "becomes its default port. Only read. A file, or a folder of *.cfg files; repeat as "
-        "HAProxy's -f, in the same order.",
+        help="HAProxy's configuration, only read: it tells at once whether a check is a plain "
+        "connect, which newcomers need not wait for, and a backend's default port where no "
+        "free slot does. A file, or a folder of *.cfg files; repeat as HAProxy's -f, in the "
+        "same order.",
     ),
     _common(
         "--drain-timeout",

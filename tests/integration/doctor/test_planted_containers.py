@@ -81,7 +81,7 @@ ROWS = {
     "several-networks": Bad(
         code=Code.CONTAINER_ADDRESS,
         options={**PLAIN, **TWO_NETWORKS},
-        text="it is on several (back, front)",
+        text="it is on several networks (back, front)",
         mend="write label `haproxy.network: back` or `haproxy.network: front`",
         mended={**labelled(network="front"), **TWO_NETWORKS},
     ),

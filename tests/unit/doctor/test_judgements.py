@@ -125,7 +125,7 @@ def kept(cause: KeptFor) -> Evidence:
             tenant=Tenant(container_id="a" * 64, container="web-1"),
         ),
         cause=cause,
-        why="it is on several (a, b)",
+        why="it is on several networks (a, b)",
         mend="choose one",
     )
     world = dataclasses.replace(proxy().world, plan=Plan(kept=(one,)))

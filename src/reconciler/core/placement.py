@@ -333,7 +333,11 @@ def _no_single_network(
             or f"attach it to one, or give it an address by label {ADDRESS}",
         )
     listed = ", ".join(a.network for a in (shared or container.networks))
-    which = "shares several networks with the reconciler" if shared else "is on several networks"
+    which = (
+        "shares several networks with the reconciler"
+        if shared
+        else "is on several networks"
+    )
     return f"it {which} ({listed})", f"choose one by label {NETWORK} or --network"
 
 

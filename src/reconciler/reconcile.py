@@ -6,7 +6,8 @@ with HAProxy breaks, the error goes to the caller, who observes before the next 
 
 Actions of one phase travel together, so HAProxy may have done what stands behind the one
 it refused. Such a slot could look like an operator's hold (out of rotation with a weight
-above 0), and nobody would ever finish it: it gets our signature, weight 0, at once.
+above 0, or with an agent that is asked), and nobody would ever finish it: it gets our sign,
+weight 0 or the agent's silence, at once.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Protocol
 from reconciler.core.effect import server_after_all
 from reconciler.core.model import (
     Action,
+    Agent,
     Change,
     ConfirmAddress,
     Plan,
     Server,
     ServerRef,
+    SetAgent,
     SetHealthDown,
     SetHealthUp,
     SetWeight,
@@ -125,7 +128,8 @@ async def carry_out(
         if actions:
             results = await proxy.apply(actions, verify=number == last)
             half_done = progress.note(actions, results)
-            await _sign(half_done, proxy, progress)
+            signs = [_sign_for(servers.get(ref)) for ref in half_done]
+            await _sign(signs, proxy, progress)
     written = clock()
     await _take_in(progress.done, servers, written)
     changes = plan.changes
@@ -153,16 +157,22 @@ async def _take_in(
             await asyncio.sleep(0)
 
 
-async def _sign(refs: Sequence[ServerRef], proxy: Proxy, progress: _Progress) -> None:
-    """Set weight 0, so that the next pass knows the slots' state for our own doing."""
-    left = list(refs)
+def _sign_for(server: Server) -> Action:
+    """Return what makes a slot out of rotation known for our own doing."""
+    if server.agent is Agent.NONE:
+        return SetWeight(server.ref, 0)
+    return SetAgent(server.ref, is_enabled=False)
+
+
+async def _sign(signs: Sequence[Action], proxy: Proxy, progress: _Progress) -> None:
+    """Set our sign, so that the next pass knows the slots' state for our own doing."""
+    left = list(signs)
     for _ in range(SIGN_ATTEMPTS):
         if not left:
             break
-        signs = [SetWeight(ref, 0) for ref in left]
-        results = await proxy.apply(signs, verify=False)
-        for sign, error in zip(signs, results, strict=True):
+        results = await proxy.apply(left, verify=False)
+        for sign, error in zip(left, results, strict=True):
             if error is None:
                 progress.commands += 1
                 progress.done.setdefault(sign.ref, []).append(sign)
-        left = [r for r, error in zip(left, results, strict=True) if error is not None]
+        left = [s for s, error in zip(left, results, strict=True) if error is not None]

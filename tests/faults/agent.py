@@ -20,8 +20,8 @@ class Agent:
 
     @property
     def words(self) -> str:
-        """What a server's line says to have it asked."""
-        return f"agent-check agent-addr 127.0.0.1 agent-port {self._port} agent-inter 200ms"
+        """What a server's line says to have it asked, with a weight that has a half."""
+        return f"weight 100 agent-check agent-addr 127.0.0.1 agent-port {self._port} agent-inter 200ms"
 
     async def __aenter__(self) -> Self:
         """Listen."""

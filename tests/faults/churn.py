@@ -135,7 +135,7 @@ def _verb(
         if one is None:
             return run(rig, pick)
         if not keeps_slot:
-            rig.keepers.discard(one.id)
+            rig.unsettle(one)
         act(rig, one)
         return None
 

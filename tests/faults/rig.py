@@ -36,6 +36,10 @@ POLL_SECONDS = 0.01
 STEADY = "steady"
 SIGTERM = 15
 LINES_SHOWN = 40
+SETTLED_SECONDS = 6.0
+"""After so long whatever happened to a container has been acted on: longer than the daemon's
+longest pause between two attempts to reach an engine."""
+
 MOST_VISITORS = 6
 """So many come in turn: with three servers, several to each."""
 
@@ -71,6 +75,10 @@ class Rig:
         self._in_force: set[str] = set()
         self._port = free_port()
         self.keepers: set[str] = set()
+        self._changed: dict[str, float] = {}
+        """When something happened to a container that may cost it its slot, by id."""
+        self._settled: set[str] = set()
+        """The keepers who have lived in their slots so long that it is this life's."""
         self._told: dict[str, int] = {}
         """Who was told to stop, by id, and when the life began that is to end."""
         self._unsure: set[str] = set()
@@ -192,7 +200,7 @@ class Rig:
         All have one port, which no other process of this machine serves: another rig or a
         demo may have its services at the same loopback addresses.
         """
-        self.engine.run(
+        one = self.engine.run(
             self.new_name(),
             labels=labels,
             ports=[self._port],
@@ -201,6 +209,7 @@ class Rig:
             # Nobody outlives this: who was told to stop goes, or goes on stopping.
             stop_timeout=600,
         )
+        self.unsettle(one)
 
     def tell_to_stop(self, one: ScriptedContainer) -> None:
         """Send its stop signal, which it does not obey yet."""
@@ -222,6 +231,12 @@ class Rig:
         ]
         unsure = {one.name for one in going if one.id in self._unsure}
         return {one.name for one in going}, unsure
+
+    def unsettle(self, one: ScriptedContainer) -> None:
+        """Note that something happens to a container that may cost it its slot."""
+        self.keepers.discard(one.id)
+        self._settled.discard(one.id)
+        self._changed[one.id] = asyncio.get_running_loop().time()
 
     def new_name(self) -> str:
         """Return a name that no container had before."""
@@ -280,6 +295,7 @@ class Rig:
     async def restart_haproxy(self) -> None:
         """Replace HAProxy's process: the new one is empty."""
         self.keepers.clear()
+        self._settled.clear()
         await asyncio.to_thread(self.haproxy.restart)
 
     async def restart_daemon(self) -> None:
@@ -297,6 +313,7 @@ class Rig:
         truth = expected(
             self.engine,
             keepers=self.keepers,
+            settled=self._settled,
             stopping=stopping,
             unsure=unsure,
             own_networks=self.own.networks if os.geteuid() == 0 else (),
@@ -316,6 +333,10 @@ class Rig:
                 f"the map is not the truth: {found}; the daemon said last:\n{said}"
             ) from error
         self.keepers = housed(self.engine, self.table())
+        settled_at = asyncio.get_running_loop().time() - SETTLED_SECONDS
+        self._settled = {
+            one for one in self.keepers if self._changed.get(one, 0.0) <= settled_at
+        }
         self._is_calm = not self._in_force
 
     async def stay(self) -> None:

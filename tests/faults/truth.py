@@ -63,6 +63,7 @@ def expected(
     engine: ScriptedEngine,
     *,
     keepers: Collection[str] = (),
+    settled: Collection[str] | None = None,
     stopping: Collection[str] = (),
     unsure: Collection[str] = (),
     own_networks: Collection[str] = (),
@@ -70,10 +71,13 @@ def expected(
     """Return what the table must be.
 
     ``keepers`` are ids of containers that had a slot and did nothing to lose it: unhealthy,
-    they keep it, out of rotation. ``stopping`` are names of containers that were told to stop and
+    they keep it, out of rotation. ``settled`` are those of them who have had it so long that the
+    daemon knows them there (None: all): where their place becomes unclear they keep it, and
+    others may or may not. ``stopping`` are names of containers that were told to stop and
     still run: like unhealthy ones they get nothing new. ``unsure`` are those among them of
     whom the daemon may not know. ``own_networks`` are those of the reconciler's container.
     """
+    staying = keepers if settled is None else settled
     ready, drained, perhaps, either = set(), set(), set(), set()
     also: dict[str, str] = {}
     for one in engine.containers:
@@ -82,7 +86,7 @@ def expected(
         if one.labels.get(ONE_OFF) == "True" or one.name == OWN:
             continue  # it gets nothing
         also |= {there.ipv4: one.address for there in one.networks.values()}
-        is_unclear = not is_clear(one, own_networks) and one.id not in keepers
+        is_unclear = not is_clear(one, own_networks) and one.id not in staying
         if (one.name in unsure or is_unclear) and one.health != "unhealthy":
             either.add(one.address)
         elif one.health != "unhealthy" and one.name not in stopping:

@@ -210,3 +210,18 @@ async def test_no_visitor_sticks_to_who_was_told_to_stop(patient_rig: Rig) -> No
     await filled(patient_rig)
     for _ in range(3):
         assert await patient_rig.stop_under_visitor() == []
+
+
+@pytest.mark.parametrize(
+    "trouble", [one for one in sorted(TROUBLE) if "refused" in one]
+)
+async def test_a_refusal_where_an_agent_owns_the_weight(trouble: str) -> None:
+    """What HAProxy did behind the refused command is no operator's hold: it is finished."""
+    async with Rig(has_agent=True) as rig:
+        await rig.serve()
+        for pick in range(3):
+            await rig.inject(trouble)
+            rig.churn("run", pick)
+            await rig.converge()
+            await rig.lift()
+            await rig.converge()

@@ -99,6 +99,8 @@ def test_with_two_networks_who_had_a_slot_keeps_it(engine: ScriptedEngine) -> No
     assert truth.differences({"slot1": at(second)}) == []
     assert len(truth.differences({"slot1": at(second), "slot2": at(old.address)})) == 1
     assert truth.differences({"slot1": FREE}) == [f"{old.address} has no slot"]
+    not_long = expected(engine, keepers={old.id}, settled=())
+    assert not_long.unsure == {old.address, new.address}
     assert expected(engine, own_networks={"mon"}).ready == {old.address, new.address}
 
 

@@ -16,6 +16,7 @@ from reconciler import alarms, worker as worker_module
 from reconciler.core.model import (
     Action,
     AdminState,
+    Agent,
     Container,
     ServerRef,
     SetAddress,
@@ -236,11 +237,14 @@ async def test_a_container_that_goes_during_its_own_pass_is_released_next() -> N
 
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("agent", [Agent.NONE, Agent.ACTIVE])
 async def test_whatever_is_refused_the_slot_is_not_taken_for_a_hold(
-    number: int, times: int
+    agent: Agent, number: int, times: int
 ) -> None:
     """What HAProxy did of a slot's commands after it refused one is known for our doing."""
     proxy = FakeProxy()
+    for name, server in proxy.tables["web"].items():
+        proxy.tables["web"][name] = dataclasses.replace(server, agent=agent)
     asked = 0
 
     def refuses(action: Action) -> bool:
@@ -257,6 +261,7 @@ async def test_whatever_is_refused_the_slot_is_not_taken_for_a_hold(
     for name in ("slot1", "slot2"):
         slot = proxy.tables["web"][name]
         assert (slot.admin, slot.weight) == (AdminState.READY, 1)
+        assert slot.agent is agent
     assert sorted(proxy.homes()) == ["10.0.0.1", "10.0.0.2"]
 
 

@@ -1,4 +1,4 @@
-"""How soon a newcomer with a check is up: whoever's check it is, and after HAProxy restarts.
+"""How soon a newcomer with a check is up, whatever it asks, and after HAProxy restarts.
 
 Real HAProxies, a scripted engine, the real daemon. See benchmarks/README.md for how to read
 what comes out.

@@ -303,6 +303,7 @@ def _plan_backend(
     for slot in left:
         if slot.ref not in taken:
             _release(draft, slot, tenancy.partings.get(slot.ref, Parting()))
+    _silence(draft, (slot for slot in free if slot.ref not in taken))
     left_out = newcomers[len(found.slots) :]
     if left_out and found.is_unknown:
         draft.wants_connections.add(backend)
@@ -547,6 +548,15 @@ def _release(draft: _Draft, slot: Server, parting: Parting) -> None:
         draft.vacated.append(SetAddress(slot.ref, *place))
         draft.confirmed.append(ConfirmAddress(slot.ref, *place))
     draft.note("release", slot, None, parting.why)
+
+
+def _silence(draft: _Draft, free: Iterable[Server]) -> None:
+    """Have no agent asked for slots without a tenant: its *ready* would end the maint."""
+    draft.released += [
+        SetAgent(slot.ref, is_enabled=False)
+        for slot in free
+        if slot.agent is Agent.ACTIVE and slot.admin is AdminState.MAINT
+    ]
 
 
 def _take_out(actions: list[Action], slot: Server) -> None:

@@ -117,7 +117,8 @@ async def test_an_agents_weight_is_left_alone(
 
         engine.signal(one)
         await until(lambda: table(haproxy)["slot1"].admin & 1, "it is out", daemon)
-        await asked.says("ready 100%")
+        asked.word = "ready 100%"
+        await resyncs(daemon, 1)
         assert table(haproxy)["slot1"].admin & 1, (
             "an agent that is silenced ends nothing"
         )
@@ -161,9 +162,14 @@ async def test_an_agents_own_state_is_not_by_hand(
 async def test_a_free_slot_that_its_agent_makes_ready_is_silenced(
     engine: ScriptedEngine,
 ) -> None:
-    """Nobody lives there: it is released once, and not again at every resync."""
+    """Nobody lives there: none is asked, and one that is all the same is released once."""
     async with running_with_agent("3.0", engine) as (haproxy, asked, daemon):
-        await asked.says("ready")
+        asked.word = "ready"
+        await resyncs(daemon, 1)
+        assert all(row.admin & 1 for row in table(haproxy).values())
+        before = asked.asked
+        haproxy.raw("enable agent web/slot2")
+        await until(lambda: asked.asked > before, "its agent is asked", daemon)
         await until(
             lambda: all(row.admin & 1 for row in table(haproxy).values()),
             "all are in maint",
@@ -185,7 +191,7 @@ async def test_killed_half_way_it_is_finished(engine: ScriptedEngine) -> None:
         await daemon.kill()
         haproxy.raw("disable agent web/slot1")
         haproxy.raw("set server web/slot1 state maint")
-        await asked.says("50%", times=3)
+        asked.word = "50%"
         await daemon.start()
         await until_placed(haproxy, engine, daemon)
         assert table(haproxy)["slot1"].address == one.address

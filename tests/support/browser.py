@@ -19,7 +19,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-WAIT_MS = 10_000.0
+WAIT_MS = 30_000.0
 
 
 def chromium() -> str:

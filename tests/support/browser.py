@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from typing import Any
 
-from playwright.async_api import Browser, Page, Playwright
+from playwright.async_api import (
+    Browser,
+    Page,
+    Playwright,
+    TimeoutError as PlaywrightTimeoutError,
+)
 from tests.support.requirements import require
 
 
@@ -20,6 +26,7 @@ FLAGS = (
     "--disable-sync",
 )
 WAIT_MS = 30_000.0
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 
 
 def chromium() -> str:
@@ -39,8 +46,32 @@ async def launched(playwright: Playwright) -> Browser:
 
 async def painted(page: Page) -> None:
     """Return once the whole map is on the page, and the page is live."""
-    await page.wait_for_selector(
-        "html[data-painted=true][data-live=live]", timeout=WAIT_MS
+    try:
+        await page.wait_for_selector(
+            "html[data-painted=true][data-live=live]", timeout=WAIT_MS
+        )
+    except PlaywrightTimeoutError as error:
+        message = f"not painted: {await _condition(page)}"
+        raise AssertionError(message) from error
+
+
+async def _condition(page: Page) -> str:
+    """Return where a page stands: what it loaded, whether it is shown, has frames, is live."""
+    return json.dumps(
+        await page.evaluate(
+            """async () => ({
+              ...document.documentElement.dataset,
+              readyState: document.readyState,
+              visibility: document.visibilityState,
+              hasFrames: await Promise.race([
+                new Promise(done => requestAnimationFrame(() => done(true))),
+                new Promise(done => setTimeout(() => done(false), 1000))]),
+              live: document.getElementById("live-text")?.textContent,
+              nothing: document.getElementById("nothing")?.textContent,
+              loaded: performance.getEntriesByType("resource").map(one =>
+                [one.name, Math.round(one.startTime), Math.round(one.responseEnd)]),
+            })"""
+        )
     )
 
 
@@ -55,7 +86,8 @@ class Watched:
         page.on("request", lambda one: self.requests.append(one.url))
 
     def _heard(self, kind: str, text: str) -> None:
-        if kind in {"error", "warning"}:
+        # Containers of other tests come and go: a browser then gives up what it connects for.
+        if kind in {"error", "warning"} and NETWORK_CHANGED not in text:
             self.complaints.append(f"{kind}: {text}")
 
 

@@ -1,7 +1,7 @@
 """What stands before every route: strict headers, and only names that are ours.
 
-**Headers.** The page loads nothing but its own files, runs nothing that stands in a text,
-and is shown in nobody's frame.
+**Headers.** The page loads nothing but its own files, runs no text but the script in its own
+head, and is shown in nobody's frame.
 
 **Names.** A page of somebody else cannot read our answers, unless it makes the browser
 believe that they come from its own site: its name first leads to its own server, then to
@@ -19,11 +19,13 @@ from collections.abc import Awaitable, Callable, Collection
 from aiohttp import web
 
 from reconciler.errors import quoted
+from reconciler.web.assets import inline_script_sources
 
 
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        f"default-src 'none'; script-src 'self' {inline_script_sources()}; "
+        "style-src 'self'; connect-src 'self'; "
         "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

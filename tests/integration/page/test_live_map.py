@@ -47,6 +47,26 @@ async def test_a_scale_up_is_seen_within_a_second_without_a_reload(
         assert scene.watched.complaints == []
 
 
+@pytest.mark.parametrize("file", ["main.js", "rows.js", "page.css"])
+async def test_a_file_that_cannot_be_had_is_asked_for_again(
+    stage: Stage, file: str
+) -> None:
+    """A browser gives up what it connects for when a container changes the network."""
+    async with stage() as scene:
+        scene.engine.run("web-1", labels=WEB)
+        address = f"**/page/{file}"
+        await scene.page.route(
+            address, lambda one: one.abort("internetdisconnected"), times=2
+        )
+        await scene.open()
+        await scene.until(
+            "getComputedStyle(document.querySelector('.columns')).display === 'grid'"
+        )
+        await scene.until_states({"slot1": "ready"})
+        asked = [one for one in scene.watched.requests if one.endswith(file)]
+        assert len(asked) >= 3
+
+
 async def test_who_has_no_slot_is_told_with_the_reason(stage: Stage) -> None:
     """The list, the backend's badge and the title count them; all go with the need."""
     async with stage(slots=1) as scene:

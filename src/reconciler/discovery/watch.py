@@ -47,6 +47,10 @@ _REPLAY_GAP_SECONDS = 0.5
 """The engine sends what it remembers at once: what comes after a gap, or much later, is news,
 whatever its stamp says. Clocks jump."""
 
+_AHEAD_SECONDS = 0.05
+"""An event that is stamped further ahead of the engine's clock than the time that has passed
+since it was read, and this, happened before that clock was set back: it is replayed."""
+
 _REPLAY_PAUSE_SECONDS = 0.05
 """How long no replayed event came when the last of them is taken to have come: the engine
 sends them in one go, microseconds apart."""
@@ -90,7 +94,7 @@ class Watcher:
         self._stops = Stops()
         self._stop_timers: dict[str, asyncio.TimerHandle] = {}
         self._replay_timer: asyncio.TimerHandle | None = None
-        self._engine_now = 0.0
+        self._engine_now = self._asked_at = 0.0
         self._replay_ends = self._replay_gap_ends = 0.0
         self._is_listing = True
 
@@ -129,6 +133,7 @@ class Watcher:
         raise AssertionError  # the attempts never end
 
     async def _subscribe(self) -> EventStream[EngineEvent]:
+        self._asked_at = asyncio.get_running_loop().time()
         self._engine_now = await self._engine.now()
         stream = await self._engine.events(
             since=self._engine_now - REACH_BACK_SECONDS, is_idle=self._is_idle
@@ -275,10 +280,11 @@ class Watcher:
         """Return how many seconds old a replayed event is, None for news."""
         age = self._engine_now - event.at
         is_over = now > min(self._replay_ends, self._replay_gap_ends)
-        if is_over or not 0.0 < age <= REACH_BACK_SECONDS + 1.0:
+        is_ahead = -age > now - self._asked_at + _AHEAD_SECONDS
+        if is_over or not (0.0 < age <= REACH_BACK_SECONDS + 1.0 or is_ahead):
             return None
         self._replay_gap_ends = now + _REPLAY_GAP_SECONDS
-        return age
+        return max(age, 0.0)
 
     def _take_signal(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         """Act on a signal at once; where its stop signal is not known, inspect it first."""

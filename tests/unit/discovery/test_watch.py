@@ -138,8 +138,6 @@ async def test_a_death_removes_at_once(
     scripted.run_many(2, labels=WEB)
     await sink.until_names("web-1", "web-2")
     scripted.faults.stall("/containers/*", count=None)
-    # Long after the subscription, by the engine's clock: no replay of an earlier life.
-    scripted.events._last_nano = time.time_ns() + 10**10
     scripted.die("web-1", 137)
     await sink.until_names("web-2")
     scripted.faults.clear()

@@ -151,6 +151,26 @@ async def test_a_death_that_is_replayed_does_not_put_it_back_before_it_is_remove
         assert _flags(sink, one)[seen:] == [None]
 
 
+@pytest.mark.parametrize("seconds", [-0.5, -1.5, -40.0])
+async def test_an_end_from_before_the_clock_was_set_back_is_of_an_earlier_life(
+    scripted: ScriptedEngine, seconds: float
+) -> None:
+    """Replayed, it is stamped later than now; whoever began anew since stays where it is."""
+    one = scripted.run("web-1", labels=WEB)
+    scripted.die(one)
+    scripted.begin(one)
+    scripted.jump_clock(seconds)
+    async with watching(scripted.url) as sink:
+        await sink.until(lambda: sink.lists == 1, "a list")
+        await _inspected(scripted, 1)
+        lists = sink.lists
+        scripted.events.end()
+        await sink.until(lambda: sink.lists > lists, "another list")
+        await _turned(scripted, sink)
+
+        assert sink.removed == []
+
+
 async def test_who_began_anew_while_the_engine_was_away_is_not_stopping(
     scripted: ScriptedEngine,
 ) -> None:
@@ -213,7 +233,7 @@ async def test_a_signal_that_nobody_heard_is_judged_with_a_slow_list(
 async def test_a_signal_in_the_first_second_is_acted_upon(
     scripted: ScriptedEngine,
 ) -> None:
-    """The engine's clock is read to the second, so such a signal may look replayed."""
+    """However soon after the subscription it comes, it counts at once."""
     one = scripted.run("web-1", labels=WEB)
     scripted.events.forget()
     async with watching(scripted.url) as sink:

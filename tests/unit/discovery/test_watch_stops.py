@@ -21,14 +21,6 @@ WEB = {
     "com.docker.compose.service": "web",
     "com.docker.compose.container-number": "1",
 }
-LATER_NANO = 10 * 10**9
-"""An engine's clock is read to the second: this far on, no event counts as replayed."""
-
-
-def _let_time_pass(scripted: ScriptedEngine) -> None:
-    """Stamp what happens from now on as long after the subscription."""
-    log = scripted.events
-    log._last_nano = max(log._last_nano, scripted.containers[0].created_ns) + LATER_NANO
 
 
 async def _learned(scripted: ScriptedEngine, count: int) -> None:
@@ -65,7 +57,6 @@ async def test_its_own_stop_signal_marks_at_once(
     """No question is asked in between: the engine does not even answer any more."""
     one = scripted.run("web-1", labels=WEB, stop_signal=stop_signal)
     await sink.until_names("web-1")
-    _let_time_pass(scripted)
     scripted.faults.stall("/containers/*", count=None)
 
     scripted.signal(one, number)
@@ -84,7 +75,6 @@ async def test_another_signal_changes_nothing_and_asks_nothing(
     """A reload is no stop, and costs no inspect."""
     one = scripted.run("web-1", labels=WEB, stop_signal=stop_signal)
     await sink.until_names("web-1")
-    _let_time_pass(scripted)
     told = len(sink.changes)
     scripted.requests.reset()
 
@@ -109,7 +99,6 @@ async def test_a_signal_that_comes_before_it_was_learned_costs_one_inspect(
     async with watching(scripted.url) as sink:
         await sink.until_names("web-1", "web-2")
         await _learned(scripted, 1)
-        _let_time_pass(scripted)
         scripted.requests.reset()
 
         scripted.signal(one, 3)
@@ -131,7 +120,6 @@ async def test_whoever_is_older_than_the_daemon_is_learned_once(
         lists = sink.lists
         await sink.until(lambda: sink.lists >= lists + 3, "three more lists")
         assert scripted.requests.inspects == 5
-        _let_time_pass(scripted)
 
         scripted.signal(containers[3])
         await _marked(sink, containers[3])
@@ -144,7 +132,6 @@ async def test_a_list_and_an_inspect_keep_the_mark(scripted: ScriptedEngine) -> 
     one = scripted.run("web-1", labels=WEB, health="healthy")
     async with watching(scripted.url, resync_seconds=0.05) as sink:
         await sink.until_names("web-1")
-        _let_time_pass(scripted)
         await _learned(scripted, 1)
         scripted.signal(one)
         await _marked(sink, one)
@@ -169,7 +156,6 @@ async def test_its_death_clears_the_mark(
     """The next life is in rotation, within the stop time-out of the one before."""
     one = scripted.run("web-1", labels=WEB)
     await sink.until_names("web-1")
-    _let_time_pass(scripted)
     scripted.signal(one)
     await _marked(sink, one)
 
@@ -187,7 +173,6 @@ async def test_a_restart_is_drained_and_back(
     """kill, die, start in one breath: out, gone, and in rotation again."""
     one = scripted.run("web-1", labels=WEB)
     await sink.until_names("web-1")
-    _let_time_pass(scripted)
     told = len(sink.changes)
     scripted.restart(one)
     await sink.until(lambda: sink.removed == ["web-1"], "gone")
@@ -206,7 +191,6 @@ async def test_a_container_that_outlives_its_stop_comes_back(
     """A second after its stop time-out it still runs: it was no stop."""
     one = scripted.run("web-1", labels=WEB, stop_timeout=0)
     await sink.until_names("web-1")
-    _let_time_pass(scripted)
     loop = asyncio.get_running_loop()
     began = loop.time()
     scripted.signal(one)
@@ -216,7 +200,6 @@ async def test_a_container_that_outlives_its_stop_comes_back(
 
     assert 0.9 <= loop.time() - began < 3
     assert scripted.requests.inspects == 0
-    _let_time_pass(scripted)
     scripted.signal(one)
     await _marked(sink, one)
 
@@ -227,13 +210,11 @@ async def test_a_second_signal_begins_the_time_anew(
     """One alarm for each container: the first does not end what the second began."""
     one = scripted.run("web-1", labels=WEB, stop_timeout=0)
     await sink.until_names("web-1")
-    _let_time_pass(scripted)
     scripted.signal(one)
     await _marked(sink, one)
     await asyncio.sleep(0.5)
     loop = asyncio.get_running_loop()
     again = loop.time()
-    _let_time_pass(scripted)
     scripted.signal(one)
     await _in_rotation(sink, one)
 
@@ -249,7 +230,6 @@ async def test_a_failing_inspect_does_not_make_lists_in_a_hurry(
     scripted.faults.fail("/containers/*/json", count=None)
     async with watching(scripted.url) as sink:
         await sink.until(lambda: sink.lists == 1, "a list")
-        _let_time_pass(scripted)
         scripted.requests.reset()
         scripted.signal(containers[0])
         scripted.signal(containers[1], 1)

@@ -90,6 +90,7 @@ bench-faults: venv versions ## Walk through 2,000 random faults and see that not
 	$(bin)/python benchmarks/faults --strict
 
 bench-checks: bench-tools versions ## How soon a newcomer with a check is up: alone, and after HAProxy restarts
+	@scripts/setup
 	$(bin)/python benchmarks/checks
 
 bench-slots: venv versions ## Time `slots` on 10,000 slots that are all taken

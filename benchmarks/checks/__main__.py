@@ -1,6 +1,6 @@
 """How soon a newcomer with a check is up, whatever it asks, and after HAProxy restarts.
 
-Real HAProxies, a scripted engine, the real daemon. See benchmarks/README.md for how to read
+Real HAProxies, a scripted engine and a real one, the real daemon. See benchmarks/README.md for how to read
 what comes out.
 """
 
@@ -30,6 +30,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/checks", description=__doc__)
     add = parser.add_argument
     add("--starts", type=int, default=24, help="newcomers of each kind (24)")
+    add("--containers", type=int, default=24, help="on a real engine, or 0 (24)")
     add("--rounds", type=int, default=5, help="restarts of each kind (5)")
     add("--haproxy", default="3.0", help="HAProxy's version (3.0)")
     add("--quick", action="store_true", help="six newcomers, two restarts")
@@ -38,6 +39,9 @@ def parsed() -> argparse.Namespace:
     options = parser.parse_args()
     if options.quick:
         options.starts, options.rounds = 6, 2
+        options.containers = min(options.containers, 6)
+    if not 0 <= options.containers <= MOST_STARTS:
+        parser.error(f"--containers is between 0 and {MOST_STARTS}")
     for name, most in (("starts", MOST_STARTS), ("rounds", MOST_ROUNDS)):
         if not 0 < getattr(options, name) <= most:
             parser.error(f"--{name} is between 1 and {most}")
@@ -48,7 +52,12 @@ def main() -> int:
     """Run; 0 unless it failed (or, if strict, missed a target)."""
     options = parsed()
     end_on_sigterm()
-    plan = Plan(starts=options.starts, rounds=options.rounds, version=options.haproxy)
+    plan = Plan(
+        starts=options.starts,
+        rounds=options.rounds,
+        version=options.haproxy,
+        containers=options.containers,
+    )
     try:
         found = asyncio.run(measured(plan))
     except (RigError, OSError, AssertionError) as error:

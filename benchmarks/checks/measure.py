@@ -8,7 +8,20 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from rig import CALLED_UP, HTTP, KINDS, LABELS, App, Kind, Rig, rig, visited
+from containers import first_answers
+from rig import (
+    CALLED_UP,
+    CONTAINERS,
+    HTTP,
+    KINDS,
+    LABELS,
+    WAIT_SECONDS,
+    App,
+    Kind,
+    Rig,
+    rig,
+    visited,
+)
 from scale.rig import RigError
 
 
@@ -19,10 +32,8 @@ starts that followed each other would all be just too late for HAProxy's check."
 LATEST_SECONDS = 0.06
 """So late an application listens at most."""
 
-WAIT_SECONDS = 15.0
 SICK_SECONDS = 3.0
 SIZES = (1, 20, 100)
-LOOK_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +43,8 @@ class Plan:
     starts: int
     rounds: int
     version: str
+    containers: int
+    """How many newcomers are containers of a real engine; 0 for none."""
 
 
 @dataclass(slots=True)
@@ -62,30 +75,24 @@ async def measured(plan: Plan) -> Found:
         for size in SIZES:
             async with rig(plan.version, kind) as running:
                 await _restarts(running, kind, size, plan, found)
+    if plan.containers:
+        times, failed = await first_answers(plan.version, plan.containers)
+        found.answers[CONTAINERS] = times
+        found.failed[f"newcomers, {CONTAINERS}"] = failed
     return found
-
-
-async def _until_up(running: Rig, count: int) -> None:
-    try:
-        async with asyncio.timeout(WAIT_SECONDS):
-            while len(await running.ups()) != count:  # noqa: ASYNC110 - nobody is told
-                await asyncio.sleep(LOOK_SECONDS)
-    except TimeoutError as error:
-        last = "\n".join(running.daemon.log[-5:])
-        raise RigError(f"never {count} slots were up: {last}") from error
 
 
 async def _newcomers(running: Rig, kind: Kind, plan: Plan, found: Found) -> None:
     """Start one after the other beside one that serves, and count what each is asked."""
     async with App("127.55.0.1") as steady:
         running.engine.run("web-1", labels=LABELS, address=steady.address)
-        await _until_up(running, 1)
+        await running.until_up(1)
         async with visited(running.haproxy) as visitor:
             times = found.answers.setdefault(kind.name, [])
             for number in range(2, plan.starts + 2):
                 await asyncio.sleep(random.uniform(0, APART_SECONDS))
                 times.append(await _one_start(running, number))
-                await _until_up(running, 1)
+                await running.until_up(1)
             found.sick[kind.name] = await _sick(running, kind)
         found.failed[f"newcomers, {kind.name}"] = visitor.failed
 
@@ -104,7 +111,7 @@ async def _one_start(running: Rig, number: int) -> float:
             raise RigError(f"{name} was never asked") from error
         running.engine.stop(name)
         running.engine.remove(name)
-        await _until_up(running, 1)
+        await running.until_up(1)
         assert app.first_at is not None
         return 1000 * (app.first_at - app.listened_at)
 
@@ -131,20 +138,20 @@ async def _restarts(
         for number in range(1, size + 1):
             app = await stack.enter_async_context(App(f"127.56.0.{number}"))
             running.engine.run(f"web-{number}", labels=LABELS, address=app.address)
-        await _until_up(running, size)
+        await running.until_up(size)
         times = found.restarts.setdefault((kind.name, size), [])
         for _ in range(plan.rounds):
             await asyncio.to_thread(running.haproxy.stop)
             began = time.monotonic()
             await asyncio.to_thread(running.haproxy.start)
             found.answering.append(1000 * (time.monotonic() - began))
-            await _until_up(running, size)
+            await running.until_up(size)
             times.append(1000 * (time.monotonic() - began))
         what = f"reload, {kind.name}, {size}"
         async with visited(running.haproxy) as visitor:
             for _ in range(plan.rounds):
                 await asyncio.to_thread(running.haproxy.reload)
-                await _until_up(running, size)
+                await running.until_up(size)
                 await asyncio.sleep(0.1)
         found.failed[what] = visitor.failed
         found.longest[what] = 1000 * visitor.longest

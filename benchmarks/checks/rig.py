@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from scale.rig import RigError
 from tests.scripted_engine import ScriptedEngine
 from tests.support.daemon import Daemon
 from tests.support.haproxy_process import BASE_CFG, HaproxyProcess
@@ -25,6 +26,8 @@ LABELS = {
     "com.docker.compose.container-number": "1",
 }
 PAUSE_SECONDS = 0.001
+WAIT_SECONDS = 15.0
+LOOK_SECONDS = 0.002
 HEALTH = "/healthz"
 
 
@@ -41,6 +44,7 @@ CALLED_UP = Kind("plain, called up", asks_http=False, reads_file=True)
 UNKNOWN = Kind("plain, kind not known", asks_http=False, reads_file=False)
 HTTP = Kind("httpchk", asks_http=True, reads_file=True)
 KINDS = (CALLED_UP, UNKNOWN, HTTP)
+CONTAINERS = "plain, called up, in containers"
 
 
 def config(kind: Kind) -> str:
@@ -166,20 +170,38 @@ class Rig(NamedTuple):
     engine: ScriptedEngine
     daemon: Daemon
 
-    async def ups(self) -> list[str]:
-        """Return the slots that HAProxy sends requests."""
-        text = await asyncio.to_thread(self.haproxy.raw, "show stat web 4 -1")
-        header, *lines = text.strip().split("\n")
-        titles = header.removeprefix("# ").split(",")
-        name, status, weight = map(titles.index, ("svname", "status", "weight"))
-        rows = [line.split(",") for line in lines]
-        return [
-            row[name]
-            for row in rows
-            if row[name].startswith("slot")
-            and row[status].startswith("UP")
-            and row[weight] != "0"
-        ]
+    async def until_up(self, count: int) -> None:
+        """Return once HAProxy sends requests to so many slots. Raises RigError."""
+        try:
+            await until_up(self.haproxy, count)
+        except RigError as error:
+            raise RigError(f"{error}: " + "\n".join(self.daemon.log[-5:])) from error
+
+
+async def until_up(haproxy: HaproxyProcess, count: int) -> None:
+    """Return once HAProxy sends requests to so many slots. Raises RigError."""
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(await _ups(haproxy)) != count:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(LOOK_SECONDS)
+    except TimeoutError as error:
+        raise RigError(f"never {count} slots were up") from error
+
+
+async def _ups(haproxy: HaproxyProcess) -> list[str]:
+    """Return the slots that HAProxy sends requests."""
+    text = await asyncio.to_thread(haproxy.raw, "show stat web 4 -1")
+    header, *lines = text.strip().split("\n")
+    titles = header.removeprefix("# ").split(",")
+    name, status, weight = map(titles.index, ("svname", "status", "weight"))
+    rows = [line.split(",") for line in lines]
+    return [
+        row[name]
+        for row in rows
+        if row[name].startswith("slot")
+        and row[status].startswith("UP")
+        and row[weight] != "0"
+    ]
 
 
 @asynccontextmanager

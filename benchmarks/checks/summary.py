@@ -7,7 +7,7 @@ from statistics import median
 from figures.result import Result
 from figures.series import Series, Verdict
 from measure import Found, Plan
-from rig import CALLED_UP
+from rig import CALLED_UP, CONTAINERS
 
 
 TARGET_MS = 20.0
@@ -26,13 +26,16 @@ def result(found: Found, plan: Plan) -> Result:
     answering = Series(
         name="restart, haproxy answers", unit="ms", values=found.answering
     )
-    soon = median(found.answers[CALLED_UP.name])
     verdicts = [
-        Verdict(
-            what="listening to first request, called up (median)",
-            value=soon,
-            target=TARGET_MS,
-            unit="ms",
+        *(
+            Verdict(
+                what=f"listening to first request, {name} (median)",
+                value=median(values),
+                target=TARGET_MS,
+                unit="ms",
+            )
+            for name, values in found.answers.items()
+            if name in {CALLED_UP.name, CONTAINERS}
         ),
         Verdict(
             what="requests to sick newcomers", value=sum(found.sick.values()), target=0

@@ -73,7 +73,8 @@ def expected(
     ``keepers`` are ids of containers that had a slot and did nothing to lose it: unhealthy,
     they keep it, out of rotation. ``settled`` are those of them who have had it so long that the
     daemon knows them there (None: all): where their place becomes unclear they keep it, and
-    others may or may not. ``stopping`` are names of containers that were told to stop and
+    others may or may not; whoever is unhealthy and on several networks may have lost it by a
+    change of ours. ``stopping`` are names of containers that were told to stop and
     still run: like unhealthy ones they get nothing new. ``unsure`` are those among them of
     whom the daemon may not know. ``own_networks`` are those of the reconciler's container.
     """
@@ -91,7 +92,7 @@ def expected(
             either.add(one.address)
         elif one.health != "unhealthy" and one.name not in stopping:
             ready.add(one.address)
-        elif one.id in keepers:
+        elif one.id in keepers and (one.name in stopping or len(one.networks) == 1):
             drained.add(one.address)
         else:
             perhaps.add(one.address)

@@ -26,6 +26,7 @@ from reconciler.core.model import (
     Plan,
     Server,
     ServerRef,
+    SetAddress,
     SetAgent,
     SetHealthDown,
     SetHealthUp,
@@ -95,13 +96,17 @@ class _Progress:
     ) -> list[ServerRef]:
         """Take in the results of a phase.
 
-        Returns the slots of which an action was done after another had been refused.
+        Returns the slots of which an action was done after another had been refused; and
+        those whose address was refused before our sign was set: to set one takes two
+        commands, and the second may have been done.
         """
         half_done: dict[ServerRef, None] = {}
         for action, error in zip(actions, results, strict=True):
             ref = action.ref
             if error is not None:
                 self.refusals.append((action, error))
+                if isinstance(action, SetAddress) and ref in self.failed:
+                    half_done[ref] = None
                 self.failed.add(ref)
             elif not isinstance(action, ConfirmAddress):
                 self.commands += 1

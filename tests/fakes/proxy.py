@@ -17,6 +17,7 @@ from reconciler.core.model import (
     Process,
     Server,
     ServerRef,
+    SetAddress,
     ShutdownSessions,
 )
 from reconciler.core.view import Reading
@@ -36,7 +37,8 @@ class FakeProxy:
     """Implements :class:`reconciler.ports.Proxy` over tables in memory.
 
     ``observed`` has the scope of every observe (None: everything), ``writes`` every action
-    that changed something. ``refuses`` picks actions to refuse; ``break_after`` is how many
+    that changed something. ``refuses`` picks actions to refuse, and with
+    ``does_what_it_refuses`` addresses are set all the same; ``break_after`` is how many
     more actions are done before the conversation breaks; ``is_dead`` refuses every
     connection; ``gate`` cleared makes every call wait. Like HAProxy's tables, those in
     memory tell no connections: ``connections`` has them, for whoever asks, and ``counted``
@@ -69,6 +71,7 @@ class FakeProxy:
         self.process_asked = 0
         self.readings_asked = 0
         self.refuses: Callable[[Action], bool] = lambda _: False
+        self.does_what_it_refuses = False
         self.break_after: int | None = None
         self.is_dead = False
         self.tells_dates = False
@@ -188,6 +191,8 @@ class FakeProxy:
                 raise RemoteProtocolError("haproxy closed mid-reply", address=self.name)
             self.break_after -= 1
         if self.refuses(action):
+            if self.does_what_it_refuses and isinstance(action, SetAddress):
+                self._change(action)
             return CommandRejectedError(
                 f"cannot change {action.ref}", command="set server", reply="No such."
             )
@@ -202,11 +207,16 @@ class FakeProxy:
                     f"{action.ref} is not at {action.address}", command="", reply=""
                 )
             )
-        servers[action.ref.server] = server_after(server, action, now=self._moment)
+        self._change(action)
         if isinstance(action, ShutdownSessions):
             self.connections.pop(action.ref, None)
         self.writes.append(action)
         return None
+
+    def _change(self, action: Action) -> None:
+        servers = self.tables[action.ref.backend]
+        server = servers[action.ref.server]
+        servers[action.ref.server] = server_after(server, action, now=self._moment)
 
     async def process(self) -> Process:
         """Say which process answers."""

@@ -238,11 +238,16 @@ async def test_a_container_that_goes_during_its_own_pass_is_released_next() -> N
 @pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("agent", [Agent.NONE, Agent.ACTIVE])
+@pytest.mark.parametrize("is_half_done", [False, True])
 async def test_whatever_is_refused_the_slot_is_not_taken_for_a_hold(
-    agent: Agent, number: int, times: int
+    *, is_half_done: bool, agent: Agent, number: int, times: int
 ) -> None:
-    """What HAProxy did of a slot's commands after it refused one is known for our doing."""
+    """What HAProxy did of a slot's commands after it refused one is known for our doing.
+
+    Of the two commands that set an address it may refuse the first alone.
+    """
     proxy = FakeProxy()
+    proxy.does_what_it_refuses = is_half_done
     for name, server in proxy.tables["web"].items():
         proxy.tables["web"][name] = dataclasses.replace(server, agent=agent)
     asked = 0

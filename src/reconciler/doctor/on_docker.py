@@ -51,8 +51,6 @@ def _in_vain(evidence: Evidence) -> Iterator[Finding]:
     """Find settings that name what no running container has, and no HAProxy."""
     settings = evidence.settings
     containers = evidence.world.claims.containers.values()
-    if not containers:
-        return
     projects = {one.project for one in containers if one.project is not None}
     for name in sorted(set(settings.projects) - projects):
         yield found(

@@ -97,6 +97,11 @@ backend web
 NEW = proxy(process(version="3.2.1"))
 
 
+def settings(**changes: object) -> Evidence:
+    """Return evidence with other settings, and no running container."""
+    return dataclasses.replace(FINE, settings=dataclasses.replace(SETTINGS, **changes))  # type: ignore[arg-type] # by name
+
+
 def docker(**changes: object) -> Evidence:
     """Return evidence with another reading of Docker."""
     return dataclasses.replace(FINE, docker=dataclasses.replace(DOCKER, **changes))  # type: ignore[arg-type] # by name
@@ -171,6 +176,8 @@ ROWS = {
     ),
     Code.TEMPLATE_INIT_STATE: (evidence(NEW, CHECKED), "add `init-state down`"),
     Code.DAEMON_VERSION: (daemon(version="0.0.1"), "restart the daemon"),
+    Code.PROJECT_UNKNOWN: (settings(projects=("shop",)), "correct --project"),
+    Code.NETWORK_UNKNOWN: (settings(network="front"), "correct --network"),
     Code.BASE_CFG_UNREADABLE: (
         dataclasses.replace(FINE, base_cfg_error='base-cfg "x" cannot be read'),
         "correct --base-cfg or RECONCILER_BASE_CFG",

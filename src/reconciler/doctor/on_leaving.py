@@ -49,11 +49,20 @@ def _cut(template: Template) -> Iterator[Pitfall]:
 
 def _agent(template: Template) -> Iterator[Pitfall]:
     if "agent-check" in template.options:
+        # Without one each slot's agent is asked at the slot's own address.
+        fixed = template.options.get("agent-addr")
+        free = (
+            f"; the agent at {fixed} also answers for free slots, and while no daemon "
+            "silences them its `ready` brings those in, where requests get 503"
+            if fixed
+            else ""
+        )
         yield Pitfall(
             Code.AGENT_CHECK,
             f"`agent-check`: in backend {template.backend} the agent owns the weight, so "
             "label haproxy.weight has no effect; and what it calls drain, maint or down is "
-            "its own, and its `ready` also ends a hold that was made by hand",
+            "its own, and its `ready` also ends a hold that was made by hand"
+            f"{free}",
             "nothing, if it is meant so; else remove `agent-check`",
         )
 

@@ -429,3 +429,16 @@ def test_a_mounted_socket_is_told_from_a_mounted_folder(tmp_path: Path) -> None:
 def test_where_an_engines_socket_is(name: str, path: str | None) -> None:
     """A path for a unix socket, in docker-py's spellings."""
     assert path_of(name) == path
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1"])
+def test_a_fixed_agent_answers_for_free_slots_too(address: str) -> None:
+    """Where every slot is asked at one address, that is told; else free slots are asked nothing."""
+    more = f" agent-check agent-port 9998 {address and f'agent-addr {address}'}"
+    (one,) = [
+        one
+        for one in judged(evidence(text=CHECKED.replace(" check ", f" check{more} ")))
+        if one.code == Code.AGENT_CHECK.text
+    ]
+
+    assert ("free slots" in one.text) is bool(address)

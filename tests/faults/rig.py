@@ -53,7 +53,8 @@ STICKY = """    cookie SRV insert indirect nocache dynamic
 class Rig:
     """Everything, put up for the length of a block.
 
-    ``keepers`` are the containers that certainly have a slot and did nothing to lose it.
+    ``keepers`` are the containers that certainly have a slot and did nothing to lose it, nor
+    had anything happen to them in the trouble that has just been lifted.
     """
 
     timeout_seconds = 0.3
@@ -83,6 +84,8 @@ class Rig:
         """Who was told to stop, by id, and when the life began that is to end."""
         self._unsure: set[str] = set()
         self._is_calm = False
+        self._troubled_at = float("inf")
+        """When the trouble began that was not followed by a right table yet."""
         self._pool: LocalPool | None = None
         self.haproxy: HaproxyProcess
         self.relay: FaultSocket
@@ -253,6 +256,7 @@ class Rig:
         What HAProxy refused in an exchange that broke as well nobody can know.
         """
         self._is_calm = False
+        self._troubled_at = min(self._troubled_at, asyncio.get_running_loop().time())
         if trouble in SOCKET:
             await self.relay.behave()
             self._in_force -= SOCKET.keys()
@@ -332,12 +336,21 @@ class Rig:
             raise AssertionError(
                 f"the map is not the truth: {found}; the daemon said last:\n{said}"
             ) from error
-        self.keepers = housed(self.engine, self.table())
+        # What trouble did to events may still be on its way: an end, say, after the start.
         settled_at = asyncio.get_running_loop().time() - SETTLED_SECONDS
-        self._settled = {
-            one for one in self.keepers if self._changed.get(one, 0.0) <= settled_at
-        }
+        self.keepers = self._unchanged_since(self._troubled_at)
+        self._settled = self.keepers & self._unchanged_since(settled_at)
         self._is_calm = not self._in_force
+        if self._is_calm:
+            self._troubled_at = float("inf")
+
+    def _unchanged_since(self, moment: float) -> set[str]:
+        """Return who has a slot, and had nothing happen to it from a moment on."""
+        return {
+            one
+            for one in housed(self.engine, self.table())
+            if self._changed.get(one, 0.0) < moment
+        }
 
     async def stay(self) -> None:
         """Raise AssertionError unless the truth outlives two resyncs with nothing new."""

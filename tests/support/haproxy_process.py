@@ -23,7 +23,7 @@ from tests.support.requirements import require
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE_CFG = ROOT / "haproxy" / "base.cfg"
-VERSIONS = ("2.6", "2.8", "3.0")
+VERSIONS = tuple(os.environ.get("RECONCILER_TEST_HAPROXY", "2.6 2.8 3.0").split())
 START_SECONDS = 10.0
 _POLL_SECONDS = 0.005
 

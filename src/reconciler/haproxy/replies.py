@@ -492,9 +492,12 @@ class Stat:
 
 
 def features(reply: Reply) -> frozenset[str] | None:
-    """Return the features of ``show dev`` that HAProxy was built with; None: not told."""
+    """Return the features of ``show dev`` that HAProxy was built with; None: not told.
+
+    Their line follows ``Features``, and since 3.4 ``Features:``.
+    """
     lines = iter(reply.text.splitlines())
-    if "Features" not in lines:
+    if not any(line.removesuffix(":") == "Features" for line in lines):
         return None
     words = next(lines, "").split()
     return frozenset(word[1:] for word in words if word.startswith("+"))

@@ -281,7 +281,12 @@ async def test_what_a_running_haproxy_tells(version: str, facts: Facts) -> None:
         await client.aclose()
 
     assert told.version == facts.version
-    assert told.features == (None if version in {"2.6", "2.8"} else facts.features)
+    if version in {"2.6", "2.8"}:
+        assert told.features is None
+    else:
+        # 3.4 finds one only once it runs.
+        found = set(told.features or ()) - {"HAVE_WORKING_TCP_MD5SIG"}
+        assert found == facts.features
     assert told.environment == {name: environment.get(name) for name in asked}
     assert told.environment["HAPROXY_SOCKET"] is not None
 

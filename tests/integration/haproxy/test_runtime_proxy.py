@@ -15,6 +15,7 @@ from reconciler.core.model import (
     ServerRef,
     SetAddress,
     SetHealthDown,
+    SetHealthUp,
     SetState,
     SetWeight,
 )
@@ -124,9 +125,10 @@ async def test_sessions_in_tcp_mode_are_counted(haproxy: HaproxyProcess) -> None
                 SetAddress(slot, "127.0.0.2", port),
                 ConfirmAddress(slot, "127.0.0.2", port),
                 SetState(slot, AdminState.READY),
+                SetHealthUp(slot),
             ]
         )
-        assert results == [None] * 3
+        assert results == [None] * 4
         _, writer = await asyncio.open_connection("127.0.0.1", haproxy.tcp_port)
         counts: list[int | None] = []
         for wanted in (1, 0):

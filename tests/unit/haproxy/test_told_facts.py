@@ -17,6 +17,7 @@ HEADER = "1\n# be_name srv_name srv_check_port srv_check_addr\n"
     ("text", "expected"),
     [
         ("HAProxy version 3.0.11\nFeatures\n  -A +B +OPENSSL\n", {"B", "OPENSSL"}),
+        ("HAProxy version 3.4.7\nFeatures:\n  -A +B +OPENSSL\nBuild", {"B", "OPENSSL"}),
         ("Features", set()),
         ("Unknown command: 'show', but maybe one of the following ones", None),
         ("Permission denied", None),

@@ -29,7 +29,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/faults", description=__doc__)
     add = parser.add_argument
     add("--steps", type=int, default=2000, help="how many are counted (2000)")
-    add("--warm-up", type=int, default=100, help="how many come before (100)")
+    add("--warm-up", type=int, default=1500, help="how many come before (1500)")
     add("--seed", type=int, help="of the random choices (another each time)")
     add("--haproxy", default="3.0", help="HAProxy's version (3.0)")
     add("--haproxy-restarts", action="store_true", help="restart HAProxy, too")

@@ -48,8 +48,8 @@ _REPLAY_GAP_SECONDS = 0.5
 whatever its stamp says. Clocks jump."""
 
 _AHEAD_SECONDS = 0.05
-"""An event that is stamped further ahead of the engine's clock than the time that has passed
-since it was read, and this, happened before that clock was set back: it is replayed."""
+"""An event that is stamped this much later than the engine's clock can be by now is from before
+that clock was set back, or the clock was set forward."""
 
 _REPLAY_PAUSE_SECONDS = 0.05
 """How long no replayed event came when the last of them is taken to have come: the engine
@@ -192,10 +192,10 @@ class Watcher:
         if event.effect is not Effect.BORN:
             self._stops.note(event, now - (age or 0.0), is_news=age is None)
             self._forget_ended()
-        if age is None:
+        if age is None and not self._is_ahead(event, now):
             self._take_news(event, tasks)
         else:
-            self._take_replayed(event, age, tasks)
+            self._take_replayed(event, age or 0.0, tasks)
 
     def _take_replayed(
         self, event: EngineEvent, age: float, tasks: asyncio.TaskGroup
@@ -279,12 +279,23 @@ class Watcher:
     def _age(self, event: EngineEvent, now: float) -> float | None:
         """Return how many seconds old a replayed event is, None for news."""
         age = self._engine_now - event.at
-        is_over = now > min(self._replay_ends, self._replay_gap_ends)
-        is_ahead = -age > now - self._asked_at + _AHEAD_SECONDS
-        if is_over or not (0.0 < age <= REACH_BACK_SECONDS + 1.0 or is_ahead):
+        if self._is_replay_over(now) or not 0.0 < age <= REACH_BACK_SECONDS + 1.0:
             return None
         self._replay_gap_ends = now + _REPLAY_GAP_SECONDS
-        return max(age, 0.0)
+        return age
+
+    def _is_ahead(self, event: EngineEvent, now: float) -> bool:
+        """Whether a replayed event is from before the engine's clock was set back.
+
+        Or the clock was set forward a moment ago, and it is news: then it is looked at
+        where it would have been believed.
+        """
+        elapsed = now - self._asked_at
+        is_later = event.at - self._engine_now > elapsed + _AHEAD_SECONDS
+        return is_later and not self._is_replay_over(now)
+
+    def _is_replay_over(self, now: float) -> bool:
+        return now > min(self._replay_ends, self._replay_gap_ends)
 
     def _take_signal(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> None:
         """Act on a signal at once; where its stop signal is not known, inspect it first."""

@@ -171,6 +171,23 @@ async def test_an_end_from_before_the_clock_was_set_back_is_of_an_earlier_life(
         assert sink.removed == []
 
 
+async def test_a_restart_told_backwards_by_a_clock_set_forward_stops_nobody(
+    scripted: ScriptedEngine,
+) -> None:
+    """News that look like a replay are suspected all the same: nothing follows the signal."""
+    one = scripted.run("web-1", labels=WEB, stop_timeout=60)
+    scripted.events.forget()
+    async with watching(scripted.url) as sink:
+        await sink.until(lambda: sink.lists == 1, "a list")
+        await _inspected(scripted, 1)
+        scripted.jump_clock(3600.0)
+        scripted.events.hold()
+        scripted.restart(one)
+        scripted.events.release(is_reversed=True)
+        await sink.until(lambda: True in _flags(sink, one), "the signal is heard")
+        await sink.until(lambda: _flags(sink, one)[-1] is False, "web-1 runs on")
+
+
 async def test_who_began_anew_while_the_engine_was_away_is_not_stopping(
     scripted: ScriptedEngine,
 ) -> None:

@@ -227,12 +227,16 @@ class Looks:
         """List those that have ended, and look at whoever seems to run all the same.
 
         The list alone would bring back somebody whose end it does not show yet. Whoever has
-        begun is looked at in any case.
+        begun is looked at in any case, also who does so while a list is read.
         """
-        await asyncio.sleep(CONFIRM_SECONDS)
-        begun, self._begun = self._begun, {}
-        for container_id in begun:
-            self.want(container_id, None, tasks, has_started=True)
+        while self._begun or self._ended:
+            await asyncio.sleep(CONFIRM_SECONDS)
+            begun, self._begun = self._begun, {}
+            for container_id in begun:
+                self.want(container_id, None, tasks, has_started=True)
+            await self._confirm_ends(tasks)
+
+    async def _confirm_ends(self, tasks: asyncio.TaskGroup) -> None:
         while self._ended:
             ids = list(self._ended)[:MOST_TOGETHER]
             for container_id in ids:

@@ -153,10 +153,7 @@ class _Connection(asyncio.Protocol):
         while not self._chunks:
             if self._is_whole:
                 return b""
-            if self._is_paused:
-                self._is_paused = False
-                if self._transport is not None and self.is_open:
-                    self._transport.resume_reading()
+            self.read_on()
             await self._news()
         part = self._chunks.popleft()
         self._waiting_bytes -= len(part)
@@ -168,15 +165,19 @@ class _Connection(asyncio.Protocol):
         while not self._is_whole:
             if self._error is not None:
                 raise self._error
-            if self._is_paused and self.is_open and self._transport is not None:
-                self._is_paused = False  # all of it is wanted
-                self._transport.resume_reading()
+            self.read_on()  # all of it is wanted
             timer = loop.call_later(timeout_seconds, self._time_out, timeout_seconds)
             try:
                 await self._news()
             finally:
                 timer.cancel()
         return Answer(int(self._parser.get_status_code()), b"".join(self._chunks))
+
+    def read_on(self) -> None:
+        """Read the socket again, where too much waited."""
+        if self._is_paused and self.is_open and self._transport is not None:
+            self._is_paused = False
+            self._transport.resume_reading()
 
     def _time_out(self, seconds: float) -> None:
         self._fail(TimeoutError(f"timed out after {seconds:g} s"))
@@ -333,6 +334,8 @@ class UnixHttp:
 
     def _give_back(self, connection: _Connection) -> None:
         if connection.may_be_kept:
+            # The end of an answer may come while its beginning still waits to be taken.
+            connection.read_on()
             self._idle.append(connection)
         else:
             self._drop(connection)

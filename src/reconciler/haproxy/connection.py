@@ -232,8 +232,15 @@ class PromptSession:
     async def open(self) -> bool:
         """Connect and turn the prompt on. Returns False where there is no prompt to be had.
 
-        Raises ConnectError, ReplyTimeoutError or RemoteProtocolError.
+        Raises ConnectError, ReplyTimeoutError or RemoteProtocolError; nothing is open then.
         """
+        try:
+            return await self._opened()
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _opened(self) -> bool:
         await connect(self._address, self._connection, self._timeout_seconds)
         try:
             replies = await self.batch(self._session.opening)

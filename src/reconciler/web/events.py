@@ -25,7 +25,8 @@ def events_route(journal: Journal, streams: Streams) -> web.RouteDef:
         last = request.headers.get("Last-Event-ID", "")
         if wants_stream(request):
             if last.isascii() and last.isdigit():
-                after = float(last)
+                # There is nothing later than the last, however many digits somebody sends.
+                after = min(float(last), float(journal.last_id))
             elif after is None:
                 after = float(journal.last_id) if since is None else 0.0
             return await streams.send(

@@ -158,6 +158,32 @@ async def test_lookers_that_were_stopped_before_they_began_leave_their_places(
         await engine.aclose()
 
 
+async def test_who_begins_while_ends_are_confirmed_is_looked_at(
+    scripted: ScriptedEngine,
+) -> None:
+    """A start that was taken at its word is looked at soon, also behind a list that waits."""
+    one, two = scripted.run("web-1", labels=WEB), scripted.run("web-2", labels=WEB)
+    engine, found = Engine(scripted.url), asyncio.Event()
+    told = Told(
+        judge=lambda _: {},
+        changed=lambda changes, _: found.set() if two.id in changes else None,
+        listed=lambda: None,
+        failed=lambda _: None,
+    )
+    looks = Looks(engine, Catalog(), told)
+    scripted.die(one)
+    lists = scripted.requests.lists
+    try:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            scripted.faults.delay("/containers/json", seconds=0.2)
+            looks.confirm_end(one.id, tasks)
+            await scripted.requests.seen("/containers/json", lists + 1)
+            looks.confirm_start(two.id, tasks)
+            await found.wait()
+    finally:
+        await engine.aclose()
+
+
 async def test_many_starts_do_not_wait_for_inspects_of_others(
     scripted: ScriptedEngine,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -199,6 +199,43 @@ async def test_a_long_answer_waits_in_the_socket(tmp_path: Path) -> None:
             assert isinstance(part, bytes)
             received += len(part)
         assert received == size
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+@pytest.mark.parametrize("in_one_write", [True, False])
+@pytest.mark.parametrize("size", [200_000, 300_000, 450_000, 641_000, 3_000_000])
+async def test_long_answers_follow_each_other_on_one_connection(
+    tmp_path: Path, *, size: int, in_one_write: bool, is_chunked: bool
+) -> None:
+    """Written as Go's server does it: one chunk, its size and the last chunk on their own."""
+    times, connections = 40, 0
+    kind = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {size}"
+    head = f"HTTP/1.1 200 OK\r\n{kind}\r\n\r\n".encode()
+    pieces = [head, b"x" * size]
+    if is_chunked:
+        pieces = [head, f"{size:x}\r\n".encode(), b"x" * size, b"\r\n", b"0\r\n\r\n"]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                for piece in [b"".join(pieces)] if in_one_write else pieces:
+                    writer.write(piece)
+                    await asyncio.sleep(0)
+                await writer.drain()
+
+    async with served(tmp_path, serve, seconds=2.0) as http:
+        for _ in range(times):
+            received = 0
+            async for part in http.get_parts("/x"):
+                received += len(part) if isinstance(part, bytes) else 0
+                for _ in range(10):  # to parse it takes longer than to receive more
+                    await asyncio.sleep(0)
+            assert received == size
+        assert len((await http.get("/x")).body) == size
+
+    assert connections == 1
 
 
 async def test_a_stream_gives_lines_until_it_is_closed(tmp_path: Path) -> None:

@@ -294,11 +294,13 @@ async def test_without_a_prompt_each_line_has_its_connection(
 
 
 async def test_a_masters_lack_of_workers_is_named(scripted: ScriptedSocket) -> None:
-    """A master that has no worker to lead to says so, and so do we."""
+    """A master that has no worker to lead to says so, and so do we; and hang up."""
+    left = 0
 
     async def master(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        nonlocal left
         for answer in (
             b"master> ",
             b"Can't find the target.\n\nmaster> ",
@@ -307,11 +309,16 @@ async def test_a_masters_lack_of_workers_is_named(scripted: ScriptedSocket) -> N
             await reader.readline()
             writer.write(answer)
         await reader.read()
+        left += 1
 
     await scripted.serve(master)
     async with RuntimeClient(f"master+{scripted.url}") as client:
-        with pytest.raises(ConnectError, match="cannot reach a worker"):
-            await client.execute(["show info"])
+        for _ in range(3):
+            with pytest.raises(ConnectError, match="cannot reach a worker"):
+                await client.execute(["show info"])
+        async with asyncio.timeout(5):
+            while left < scripted.connections:  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.001)
 
 
 async def test_nobody_listens_on_a_port() -> None:

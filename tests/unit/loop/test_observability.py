@@ -308,6 +308,19 @@ async def test_a_stream_begins_with_what_comes_next(url: str) -> None:
             assert len(await streamed(answer, 3)) == 3
 
 
+async def test_a_stream_is_taken_up_behind_the_last_entry_at_most(url: str) -> None:
+    """However many digits somebody sends: what comes next is sent."""
+    async with looping(FakeProxy()) as loop, serving(loop, url) as client:
+        await loop.reporter.until_passes(1)
+        again = {**STREAM, "Last-Event-ID": "9" * 400}
+        async with client.get("/api/events", headers=again) as answer:
+            assert answer.status == 200
+            await answer.content.readline()
+            loop.start(ONE, at=time.time())
+            [entry] = await streamed(answer, 1)
+            assert entry["kind"] == "assign"
+
+
 async def test_an_open_stream_does_not_hold_up_the_end(url: str) -> None:
     """The daemon ends its streams when it ends, and the reader sees the end."""
     port = int(url.rpartition(":")[2])

@@ -49,6 +49,8 @@ class Catalog:
         self._containers: dict[str, Container] = {}
         self._stop_rules: dict[str, StopRule] = {}
         self._started: dict[str, float] = {}
+        self.begun_anew: set[str] = set()
+        """Of whom an inspect has told another life than the one before, since the last list."""
         self._stopping: set[str] = set()
         self._uncertain: set[str] = set()
         """Who has to be inspected again: a list told less than was known."""
@@ -132,16 +134,16 @@ class Catalog:
         """Return how a container is stopped, None where it was never inspected."""
         return self._stop_rules.get(container_id)
 
-    def learn(self, container: Container) -> bool:
-        """Remember what only an inspect tells; return whether it is another life."""
+    def learn(self, container: Container) -> None:
+        """Remember what only an inspect tells."""
         if container.stop is None:
-            return False
+            return
         if len(self._stop_rules) > 2 * len(self._containers) + FORGET_ABOVE:
             self._forget_rules(self._containers)
         self._stop_rules[container.id] = container.stop
-        before = self._started.get(container.id, container.started)
+        if self._started.get(container.id, container.started) != container.started:
+            self.begun_anew.add(container.id)
         self._started[container.id] = container.started
-        return before != container.started
 
     def unlearned(self) -> list[str]:
         """Return the containers that have to be inspected.
@@ -243,6 +245,7 @@ class Catalog:
             is_sure = container_id not in newcomers
             if is_told and is_sure and not self.is_expected(container_id):
                 changed |= self.note_gone(container_id)
+        self.begun_anew.clear()
         self._forget_rules(seen)
         self._forget_fences()
         return changed

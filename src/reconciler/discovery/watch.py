@@ -439,13 +439,18 @@ class Watcher:
 
         So that a daemon which starts in the middle of a stop does not first put that
         container back into rotation. An engine that was restarted remembers nothing: then
-        only an inspect tells that whoever was stopping has ended, and began anew.
+        only an inspect tells that whoever was stopping has ended, and began anew. It may be
+        that of an event which came meanwhile.
         """
+        self._catalog.begun_anew.clear()
         await asyncio.sleep(_REPLAY_PAUSE_SECONDS)
         with suppress(DiscoveryError):
             for container_id in self._stops.signalled():
                 container = await self._engine.container(container_id)
-                if container is not None and self._catalog.learn(container):
+                if container is None:
+                    continue
+                self._catalog.learn(container)
+                if container_id in self._catalog.begun_anew:
                     self._stops.forget_before(container_id, container.started)
 
     async def _learn_one(self, container_id: str) -> None:

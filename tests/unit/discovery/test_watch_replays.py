@@ -188,10 +188,14 @@ async def test_a_restart_told_backwards_by_a_clock_set_forward_stops_nobody(
         await sink.until(lambda: _flags(sink, one)[-1] is False, "web-1 runs on")
 
 
+@pytest.mark.parametrize("is_news", [False, True])
 async def test_who_began_anew_while_the_engine_was_away_is_not_stopping(
-    scripted: ScriptedEngine,
+    scripted: ScriptedEngine, *, is_news: bool
 ) -> None:
-    """The engine forgot everything; an inspect tells that it is another life."""
+    """The engine forgot everything; an inspect tells that it is another life.
+
+    Also one that an event led to, before anybody asked for the past.
+    """
     one = scripted.run("web-1", labels=WEB, stop_timeout=600)
     two = scripted.run("web-2", labels=WEB, stop_timeout=600)
     async with watching(scripted.url) as sink:
@@ -204,7 +208,11 @@ async def test_who_began_anew_while_the_engine_was_away_is_not_stopping(
         await scripted.close()
         scripted.restart(one)
         scripted.events.forget()
+        streams = scripted.requests.routes["/events"]
         await scripted.start()
+        if is_news:
+            await scripted.requests.seen("/events", streams + 1)
+            scripted.connect(one, "front")
         await sink.until(lambda: _flags(sink, one)[-1] is False, "web-1 goes on")
 
         assert _flags(sink, two)[-1] is True

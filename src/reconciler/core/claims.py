@@ -263,6 +263,7 @@ class ClaimTable:
     ) -> None:
         old = self._claims.pop(container_id, ())
         new: tuple[Claim, ...] = ()
+        turning: tuple[Claim, ...] | None = None
         before = self._containers.pop(container_id, None)
         unclaimed = self._unclaimed.pop(container_id, frozenset())
         self._settle(before, container)
@@ -279,9 +280,12 @@ class ClaimTable:
             self._replace(container_id, old, new)
         elif not _may_live_elsewhere(before, container, new, unclaimed):
             return
-        addresses = _any_ports(before, container)
-        if unclaimed or _are_unclear((*old, *new)):
-            addresses |= _labelled(before, container)
+        addresses: set[Place] = set()
+        # Whoever has just begun, as it was expected to, lived nowhere else.
+        if not (turning and before is not None and before.is_starting):
+            addresses = _any_ports(before, container)
+            if unclaimed or _are_unclear((*old, *new)):
+                addresses |= _labelled(before, container)
         for claim in (*old, *new):
             touched.add(claim.backend, container_id, {*_places(claim), *addresses})
         for backend in unclaimed:

@@ -51,6 +51,8 @@ class Catalog:
         self._started: dict[str, float] = {}
         self.begun_anew: set[str] = set()
         """Of whom an inspect has told another life than the one before, since the last list."""
+        self._begun: dict[str, Container] = {}
+        """Who is about to start, as it will be once it runs."""
         self._stopping: set[str] = set()
         self._uncertain: set[str] = set()
         """Who has to be inspected again: a list told less than was known."""
@@ -94,6 +96,7 @@ class Catalog:
         self._stopping.discard(container_id)
         self._uncertain.discard(container_id)
         self._newcomers.pop(container_id, None)
+        self._begun.pop(container_id, None)
         if self._containers.pop(container_id, None) is None:
             return {}
         return {container_id: None}
@@ -105,6 +108,8 @@ class Catalog:
         self.learn(container)
         expected = dataclasses.replace(container, is_starting=True)
         self._containers[container.id] = expected
+        # Made now, since its start is waited for.
+        self._begun[container.id] = dataclasses.replace(container, is_running=True)
         return {container.id: expected}
 
     def is_expected(self, container_id: str) -> bool:
@@ -112,16 +117,11 @@ class Catalog:
         container = self._containers.get(container_id)
         return container is not None and container.is_starting
 
-    def begin(self, container_id: str, at: float) -> dict[str, Container | None]:
-        """A container that was about to start runs, by its own event of this time."""
-        if not self.is_expected(container_id):
+    def begin(self, container_id: str) -> dict[str, Container | None]:
+        """A container that was about to start runs, by its own event."""
+        begun = self._begun.pop(container_id, None)
+        if begun is None or not self.is_expected(container_id):
             return {}
-        begun = dataclasses.replace(
-            self._containers[container_id],
-            is_running=True,
-            is_starting=False,
-            started=at,
-        )
         self._containers[container_id] = begun
         self._note_newcomer(container_id)
         return {container_id: begun}
@@ -201,6 +201,7 @@ class Catalog:
             if known == container:
                 return {}
         self._containers[container.id] = container
+        self._begun.pop(container.id, None)
         return {container.id: container}
 
     def _listed(self, known: Container | None, listed: Container) -> Container:

@@ -70,6 +70,7 @@ class Looks:
         self._ended: dict[str, None] = {}
         self._begun: dict[str, None] = {}
         self._lookers: set[asyncio.Task[None]] = set()
+        self._confirm_timer: asyncio.TimerHandle | None = None
         self._confirming: asyncio.Task[None] | None = None
         self._done = asyncio.Event()
 
@@ -133,17 +134,24 @@ class Looks:
         self._confirm_soon(tasks)
 
     def _confirm_soon(self, tasks: asyncio.TaskGroup) -> None:
-        if self._confirming is None or self._confirming.done():
-            self._confirming = tasks.create_task(self._confirm(tasks))
+        """Set a timer only: a newcomer waits for whatever is done here."""
+        if self._confirm_timer is None:
+            loop = asyncio.get_running_loop()
+            self._confirm_timer = loop.call_later(
+                CONFIRM_SECONDS, self._confirm_now, tasks
+            )
+
+    def _confirm_now(self, tasks: asyncio.TaskGroup) -> None:
+        self._confirming = tasks.create_task(self._confirm(tasks))
 
     def stop(self) -> None:
         """Look at nobody any more."""
-        for looker in (*self._lookers, self._confirming):
+        for looker in (*self._lookers, self._confirm_timer, self._confirming):
             if looker is not None:
                 looker.cancel()
         # One that had not begun yet never gets to leave by itself.
         self._lookers.clear()
-        self._confirming = None
+        self._confirm_timer = self._confirming = None
         self._ended.clear()
         self._begun.clear()
         self._wanted.clear()
@@ -227,16 +235,11 @@ class Looks:
         """List those that have ended, and look at whoever seems to run all the same.
 
         The list alone would bring back somebody whose end it does not show yet. Whoever has
-        begun is looked at in any case, also who does so while a list is read.
+        begun is looked at in any case; who does so while a list is read, a little later.
         """
-        while self._begun or self._ended:
-            await asyncio.sleep(CONFIRM_SECONDS)
-            begun, self._begun = self._begun, {}
-            for container_id in begun:
-                self.want(container_id, None, tasks, has_started=True)
-            await self._confirm_ends(tasks)
-
-    async def _confirm_ends(self, tasks: asyncio.TaskGroup) -> None:
+        begun, self._begun = self._begun, {}
+        for container_id in begun:
+            self.want(container_id, None, tasks, has_started=True)
         while self._ended:
             ids = list(self._ended)[:MOST_TOGETHER]
             for container_id in ids:
@@ -248,6 +251,9 @@ class Looks:
             else:
                 for container_id in found:
                     self.want(container_id, None, tasks)
+        self._confirm_timer = None
+        if self._begun:
+            self._confirm_soon(tasks)
 
     def _note_done(self, *container_ids: str) -> None:
         for container_id in container_ids:

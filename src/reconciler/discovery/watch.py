@@ -263,7 +263,7 @@ class Watcher:
 
     def _has_begun(self, event: EngineEvent, tasks: asyncio.TaskGroup) -> bool:
         """Take a start at its word where it was expected, and look at it later."""
-        begun = self._catalog.begin(event.container_id, event.at)
+        begun = self._catalog.begin(event.container_id)
         if not begun:
             return False
         self._tell(begun, at=event.at)

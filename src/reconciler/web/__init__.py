@@ -12,9 +12,9 @@ from reconciler.controller import Controller
 from reconciler.errors import ConfigError
 from reconciler.journal import Journal
 from reconciler.metrics import Metrics
-from reconciler.web.assets import page_routes
+from reconciler.web.assets import inline_script_sources, page_routes
 from reconciler.web.events import events_route
-from reconciler.web.guard import add_headers, names_guard
+from reconciler.web.guard import headers_adder, names_guard
 from reconciler.web.health import readiness
 from reconciler.web.live import Live
 from reconciler.web.slots import slots_route
@@ -59,7 +59,7 @@ def application(
         await statistics.aclose()
 
     app = web.Application(middlewares=[names_guard(allowed_hosts)])
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(headers_adder(inline_script_sources()))
     app.add_routes(page_routes())
     app.router.add_get("/metrics", exposition)
     app.router.add_get("/healthz", healthz)

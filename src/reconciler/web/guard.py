@@ -19,13 +19,11 @@ from collections.abc import Awaitable, Callable, Collection
 from aiohttp import web
 
 from reconciler.errors import quoted
-from reconciler.web.assets import inline_script_sources
 
 
 HEADERS = {
     "Content-Security-Policy": (
-        f"default-src 'none'; script-src 'self' {inline_script_sources()}; "
-        "style-src 'self'; connect-src 'self'; "
+        "default-src 'none'; script-src 'self' {scripts}; style-src 'self'; connect-src 'self'; "
         "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -38,10 +36,20 @@ FOR_ANY_NAME = frozenset({"/metrics", "/healthz", "/readyz"})
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers; for ``on_response_prepare``, so that errors and streams get them."""
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+def headers_adder(
+    scripts: str,
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """Return what adds the headers; for ``on_response_prepare``, so that all answers get them.
+
+    ``scripts`` are the sources of scripts that stand in the page itself.
+    """
+    headers = {name: text.format(scripts=scripts) for name, text in HEADERS.items()}
+
+    async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+
+    return add_headers
 
 
 def is_ours(host: str, allowed: Collection[str]) -> bool:

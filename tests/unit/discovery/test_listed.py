@@ -198,7 +198,7 @@ def test_who_began_by_its_event_is_a_newcomer() -> None:
     catalog = Catalog(clock)
     catalog.expect(replace(KNOWN, is_running=False))
     clock.now += 60.0
-    catalog.begin(KNOWN.id, 8.0)
+    catalog.begin(KNOWN.id)
     with catalog.reading() as moment:
         assert catalog.keep_only([], moment) == {}
         assert catalog.newcomers_not_in([], moment) == [KNOWN.id]

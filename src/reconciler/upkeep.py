@@ -33,6 +33,7 @@ from reconciler.core.model import (
     AdminState,
     Cause,
     Change,
+    ConfirmAddress,
     Container,
     Endpoint,
     KeptFor,
@@ -43,6 +44,7 @@ from reconciler.core.model import (
     Rotation,
     Server,
     ServerRef,
+    SetAddress,
     SetHealthDown,
     SetHealthUp,
     Unplaced,
@@ -323,7 +325,28 @@ class Upkeep:
                 scope.widen_to_everything()
                 read |= self.status.tables.keys()
             planned, generation = await self._planned(scope)
-        return planned, generation
+        return self._as_looked_at(planned, read), generation
+
+    def _as_looked_at(self, planned: Plan, read: Collection[str | ServerRef]) -> Plan:
+        """Leave out to ask once more for the address of a prepared slot that was looked at.
+
+        HAProxy reported it in this very pass, while the plan was made.
+        """
+        shown = self._prepared.intersection(read)
+        if not (shown and planned.phases):
+            return planned
+        # Where its address is set in this pass, it has to be reported after that.
+        shown -= {a.ref for a in planned.actions if isinstance(a, SetAddress)}
+        out, addresses, admitted = planned.phases
+        left = [a for a in addresses if not (a.ref in shown and self._is_proven(a))]
+        return dataclasses.replace(planned, phases=(out, tuple(left), admitted))
+
+    def _is_proven(self, action: Action) -> bool:
+        """Whether an action asks for an address that is known to be there."""
+        if not isinstance(action, ConfirmAddress):
+            return False
+        server = self._mirror.get(action.ref)
+        return (server.address, server.port) == (action.address, action.port)
 
     async def _read_more(
         self,
@@ -374,7 +397,10 @@ class Upkeep:
         return await self._planned(scope)
 
     def _going(self, scope: Scope) -> list[Server]:
-        """Return the slots whose tenants go: a plan for them asks how they are now."""
+        """Return the slots of which a plan asks how they are now.
+
+        Those whose tenants go; and those that were prepared for somebody who may run by now.
+        """
         if scope.is_everything or scope.backends:
             return []
         touched = scope.touched
@@ -396,6 +422,7 @@ class Upkeep:
             slot
             for slot in slots
             if (slot.ref.backend, slot.address, slot.port) not in staying
+            or slot.ref in self._prepared
         ]
 
     def _short(self, planned: Plan, scope: Scope) -> dict[str, int]:

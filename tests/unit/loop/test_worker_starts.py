@@ -11,7 +11,12 @@ from tests.fakes.containers import container
 from tests.fakes.loop import Loop, looping
 from tests.fakes.proxy import FakeProxy
 
-from reconciler.core.model import AdminState, ServerRef, SetAddress
+from reconciler.core.model import (
+    AdminState,
+    ConfirmAddress,
+    ServerRef,
+    SetAddress,
+)
 
 
 ONE, TWO = container(1), container(2)
@@ -49,6 +54,23 @@ async def test_the_address_is_written_before_the_start_and_the_rest_at_it() -> N
         outcome = loop.reporter.passes[-1].outcome
         assert outcome is not None
         assert not any(isinstance(a, SetAddress) for a in outcome.plan.actions)
+
+
+async def test_at_the_start_it_is_looked_at_once() -> None:
+    """HAProxy reports the address while the plan is made, and is not asked for it again."""
+    proxy = FakeProxy()
+    async with looping(proxy) as loop:
+        await prepared(loop)
+        looked, batches = len(proxy.looked), proxy.batches
+        loop.start(ONE, at=1.0)
+        await loop.reporter.until_passes(3)
+
+        [seen] = proxy.looked[looked:]
+        assert list(seen) == [SLOT1]
+        assert proxy.batches == batches + 1
+        outcome = loop.reporter.passes[-1].outcome
+        assert outcome is not None
+        assert not any(isinstance(a, ConfirmAddress) for a in outcome.plan.actions)
 
 
 async def test_it_is_told_when_it_starts(caplog: pytest.LogCaptureFixture) -> None:
@@ -101,19 +123,22 @@ async def test_whoever_does_not_start_leaves_a_free_slot() -> None:
         assert proxy.tables["web"]["slot1"].is_free
 
 
-async def test_another_hand_that_took_the_slot_is_found_out_at_the_start() -> None:
-    """The address is read back once more: nothing is ready at one that nobody proved."""
+@pytest.mark.parametrize("address", ["10.0.0.77", "127.255.255.254"])
+async def test_another_hand_that_took_the_slot_is_found_out_at_the_start(
+    address: str,
+) -> None:
+    """The slot is looked at once more: nothing is ready at an address that nobody proved."""
     proxy = FakeProxy()
     async with looping(proxy) as loop:
         await prepared(loop)
-        proxy.set(SLOT1, address="10.0.0.77")
+        proxy.set(SLOT1, address=address)
         loop.start(ONE, at=1.0)
         await loop.reporter.until(
             lambda: proxy.homes().get("10.0.0.1") is not None, "it has a slot"
         )
 
         slots = proxy.tables["web"].values()
-        wrong = [one for one in slots if one.address == "10.0.0.77"]
+        wrong = [one for one in slots if one.address == address]
         assert all(one.admin is not AdminState.READY for one in wrong)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tests.fakes.containers import observed
 
@@ -20,12 +21,17 @@ def planned(
     slots: Sequence[Server],
     rules: Rules | None = None,
     now: float | None = NOW,
+    is_part: bool = False,
 ) -> Plan:
-    """Return the plan for these containers and exactly these slots."""
+    """Return the plan for these containers and exactly these slots.
+
+    ``is_part`` says that the backend may have more of them.
+    """
     table = {"web": {one.ref.server: one for one in slots}}
     claims = [claim for one in containers for claim in claims_of(one, Context())]
     desired = desired_from(claims, {"web"})
-    return plan(desired, observed(table), rules or Rules(), now=now)
+    seen = replace(observed(table), parts=frozenset({"web"} if is_part else ()))
+    return plan(desired, seen, rules or Rules(), now=now)
 
 
 def kinds(found: Plan) -> list[str]:

@@ -253,6 +253,11 @@ class _Draft:
         kept = {(k.ref.backend, k.endpoint.tenant.container_id) for k in self.kept}
         return [u for u in unplaced if (u.backend, u.tenant.container_id) not in kept]
 
+    def make_room(self, backend: str, displaced: Collection[ServerRef]) -> None:
+        """Slots are taken from who leaves: of all of these, from who is out the longest."""
+        if displaced and self.is_part:
+            self.wants_whole.add(backend)
+
     def note(
         self, kind: str, slot: Server, endpoint: Endpoint | None, reason: str
     ) -> None:
@@ -284,6 +289,7 @@ def _plan_backend(
         if slot.ref not in taken:
             _keep(draft, slot, endpoint)
     displaced = {slot.ref: endpoint for slot, endpoint in leaving if slot.ref in taken}
+    draft.make_room(backend, displaced)
     for slot, endpoint in zip(found.slots, newcomers, strict=False):
         why = tenancy.partings.get(slot.ref, Parting()).why
         _assign(draft, slot, endpoint, displaced.get(slot.ref), why)

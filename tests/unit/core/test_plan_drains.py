@@ -172,6 +172,18 @@ def test_the_stopping_lose_their_slot_before_the_unhealthy() -> None:
     assert {action.ref.server for action in found.actions} == {"slot2"}
 
 
+@pytest.mark.parametrize("is_part", [False, True])
+def test_who_makes_room_is_chosen_among_all_of_a_backend(*, is_part: bool) -> None:
+    """Where only some slots are planned for, another may have been out for longer."""
+    slots = [home(ready=False, connections=0)]
+
+    taken = planned(stopping(), container(2), slots=slots, is_part=is_part)
+    free = planned(stopping(), slots=slots, is_part=is_part)
+
+    assert taken.wants_whole == (WEB_ONLY if is_part else frozenset())
+    assert free.wants_whole == frozenset()
+
+
 def test_where_only_connections_tell_they_are_asked_for() -> None:
     """Unknown is no answer: nothing is taken, and the backend is named."""
     unread = planned(stopping(), container(2), slots=[home(ready=False)])

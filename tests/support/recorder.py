@@ -212,11 +212,22 @@ class Recorder:
         *states: str,
         timeout_seconds: float = 30,
     ) -> list[Step]:
-        """Wait until exactly this happened, and return its steps."""
+        """Wait until exactly this happened, and return its steps.
+
+        A slot that is released is out a moment before its address is another: a look may
+        come just then, which is no step of its own.
+        """
         wanted = (addresses,) if isinstance(addresses, str) else tuple(addresses)
 
         def is_told() -> list[Step]:
             steps = self.steps_of(*wanted)
+            if DRAIN not in states:
+                after = [*(step.state for step in steps[1:]), ""]
+                steps = [
+                    step
+                    for step, then in zip(steps, after, strict=False)
+                    if (step.state, then) != (DRAIN, FREE)
+                ]
             told = [step.state for step in steps]
             assert told == list(states), f"{wanted}: {told}, not {list(states)}"
             return steps

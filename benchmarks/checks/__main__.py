@@ -1,7 +1,7 @@
 """How soon a newcomer with a check is up, whatever it asks, and after HAProxy restarts.
 
-Real HAProxies, a scripted engine and a real one, the real daemon. See benchmarks/README.md for how to read
-what comes out.
+Real HAProxies, a scripted engine and a real one, the real daemon. See benchmarks/README.md
+for how to read what comes out.
 """
 
 from __future__ import annotations

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
-import tempfile
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
-from rig import CALLED_UP, WAIT_SECONDS, config, until_up, visited
+from rig import (
+    APART_SECONDS,
+    CALLED_UP,
+    WAIT_SECONDS,
+    running_daemon,
+    running_haproxy,
+    until_up,
+    visited,
+)
 from scale.rig import RigError
-from tests.support.daemon import Daemon
 from tests.support.engine import Engine, shared_engine
-from tests.support.haproxy_process import HaproxyProcess
 
 
 PROJECT = "reconciler-checks"
-APART_SECONDS = 0.5
 LOOK_SECONDS = 0.05
 
 APP = """
@@ -54,8 +54,12 @@ async def first_answers(version: str, count: int) -> tuple[list[float], int]:
     In milliseconds, from when a container's application listens to its first request.
     """
     engine = await asyncio.to_thread(shared_engine)
+    more = ("--project", PROJECT)
     found = []
-    async with _running(version, engine) as haproxy:
+    async with (
+        running_haproxy(version, CALLED_UP) as (haproxy, folder),
+        running_daemon(haproxy, folder, CALLED_UP, *more, docker=engine.host),
+    ):
         names = [f"{PROJECT}-{uuid.uuid4().hex[:8]}" for _ in range(count + 1)]
         try:
             await asyncio.to_thread(_run, engine, names[0])
@@ -73,25 +77,6 @@ async def first_answers(version: str, count: int) -> tuple[list[float], int]:
             if listed:
                 engine.docker("rm", "--force", *listed)
     return found, visitor.failed
-
-
-@asynccontextmanager
-async def _running(version: str, engine: Engine) -> AsyncIterator[HaproxyProcess]:
-    """Run HAProxy on the shipped configuration, and a daemon, on this machine."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-checks-"))
-    haproxy = HaproxyProcess(version, folder, config=config(CALLED_UP))
-    haproxy.sorry_wait = "500ms"
-    more = ("--base-cfg", str(folder / "haproxy.cfg"), "--project", PROJECT)
-    try:
-        await asyncio.to_thread(haproxy.start)
-        async with Daemon(
-            haproxy=[haproxy.url], docker=engine.host, arguments=more
-        ) as daemon:
-            await daemon.wait_ready()
-            yield haproxy
-    finally:
-        await asyncio.to_thread(haproxy.stop)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(engine: Engine, name: str) -> None:

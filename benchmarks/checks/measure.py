@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from containers import first_answers
 from rig import (
+    APART_SECONDS,
     CALLED_UP,
     CONTAINERS,
     HTTP,
@@ -24,10 +25,6 @@ from rig import (
 )
 from scale.rig import RigError
 
-
-APART_SECONDS = 0.5
-"""So long before a start at most: the shipped ``inter``. The slots' timers follow each other, so
-starts that followed each other would all be just too late for HAProxy's check."""
 
 LATEST_SECONDS = 0.06
 """So late an application listens at most."""

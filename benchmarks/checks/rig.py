@@ -26,6 +26,10 @@ LABELS = {
     "com.docker.compose.container-number": "1",
 }
 PAUSE_SECONDS = 0.001
+APART_SECONDS = 0.5
+"""So long before a start at most: the shipped ``inter``. The slots' timers follow each other, so
+starts that followed each other would all be just too late for HAProxy's check."""
+
 WAIT_SECONDS = 15.0
 LOOK_SECONDS = 0.002
 HEALTH = "/healthz"
@@ -207,19 +211,37 @@ async def _ups(haproxy: HaproxyProcess) -> list[str]:
 @asynccontextmanager
 async def rig(version: str, kind: Kind) -> AsyncIterator[Rig]:
     """Run HAProxy, an engine without containers, and a daemon between them."""
+    async with (
+        running_haproxy(version, kind) as (haproxy, folder),
+        ScriptedEngine(folder / "docker.sock") as engine,
+        running_daemon(haproxy, folder, kind, docker=engine.url) as daemon,
+    ):
+        yield Rig(haproxy, engine, daemon)
+
+
+@asynccontextmanager
+async def running_daemon(
+    haproxy: HaproxyProcess, folder: Path, kind: Kind, *more: str, docker: str
+) -> AsyncIterator[Daemon]:
+    """Run the daemon for a HAProxy, with more arguments; return when it is ready."""
+    if kind.reads_file:
+        more = ("--base-cfg", str(folder / "haproxy.cfg"), *more)
+    async with Daemon(haproxy=[haproxy.url], docker=docker, arguments=more) as daemon:
+        await daemon.wait_ready()
+        yield daemon
+
+
+@asynccontextmanager
+async def running_haproxy(
+    version: str, kind: Kind
+) -> AsyncIterator[tuple[HaproxyProcess, Path]]:
+    """Run HAProxy; give it and its folder."""
     folder = Path(tempfile.mkdtemp(prefix="bench-checks-"))
     haproxy = HaproxyProcess(version, folder, config=config(kind), with_master=True)
     haproxy.sorry_wait = "500ms"  # as it is shipped
-    path = folder / "haproxy.cfg"
-    more = ("--base-cfg", str(path)) if kind.reads_file else ()
     try:
         await asyncio.to_thread(haproxy.start)
-        async with (
-            ScriptedEngine(folder / "docker.sock") as engine,
-            Daemon(haproxy=[haproxy.url], docker=engine.url, arguments=more) as daemon,
-        ):
-            await daemon.wait_ready()
-            yield Rig(haproxy, engine, daemon)
+        yield haproxy, folder
     finally:
         await asyncio.to_thread(haproxy.stop)
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,6 +14,7 @@ from tests.support.stack import Stack
 
 REQUESTS = 200
 SERVICE = "shop_api"
+TASKS = ("--filter", f"label=com.docker.swarm.service.name={SERVICE}")
 
 _COUNT = f"""
 import collections, json, urllib.request
@@ -43,11 +44,9 @@ def swarm(private_engine: PrivateEngine) -> Iterator[PrivateEngine]:
 
 def task_of(engine: PrivateEngine) -> str:
     """Return the id of the container of the service's one task, once it serves."""
-    by_service = f"label=com.docker.swarm.service.name={SERVICE}"
 
     def serving() -> str:
-        listed = engine.docker("ps", "--quiet", "--no-trunc", "--filter", by_service)
-        found = listed.split()
+        found = engine.docker("ps", "--quiet", "--no-trunc", *TASKS).split()
         assert len(found) == 1, f"{len(found)} tasks run"
         assert "serves on port" in engine.docker("logs", *found)
         return found[0]
@@ -85,10 +84,7 @@ def test_a_task_has_its_services_name_alone(
             assert f"service {SERVICE} not placed" in " ".join(told.split())
         finally:
             swarm.docker("service", "rm", SERVICE)
-            by_service = f"label=com.docker.swarm.service.name={SERVICE}"
             wait_until(
-                lambda: (
-                    not swarm.docker("ps", "--all", "--quiet", "--filter", by_service)
-                ),
+                lambda: not swarm.docker("ps", "--all", "--quiet", *TASKS),
                 claim="the task is gone",
             )

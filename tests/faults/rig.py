@@ -338,19 +338,16 @@ class Rig:
             ) from error
         # What trouble did to events may still be on its way: an end, say, after the start.
         settled_at = asyncio.get_running_loop().time() - SETTLED_SECONDS
-        self.keepers = self._unchanged_since(self._troubled_at)
-        self._settled = self.keepers & self._unchanged_since(settled_at)
+        there = housed(self.engine, self.table())
+        self.keepers = self._unchanged_since(self._troubled_at, there)
+        self._settled = self._unchanged_since(settled_at, self.keepers)
         self._is_calm = not self._in_force
         if self._is_calm:
             self._troubled_at = float("inf")
 
-    def _unchanged_since(self, moment: float) -> set[str]:
-        """Return who has a slot, and had nothing happen to it from a moment on."""
-        return {
-            one
-            for one in housed(self.engine, self.table())
-            if self._changed.get(one, 0.0) < moment
-        }
+    def _unchanged_since(self, moment: float, some: set[str]) -> set[str]:
+        """Return those of some containers to whom nothing happened from a moment on."""
+        return {one for one in some if self._changed.get(one, 0.0) < moment}
 
     async def stay(self) -> None:
         """Raise AssertionError unless the truth outlives two resyncs with nothing new."""

@@ -51,7 +51,7 @@ class Catalog:
         self._started: dict[str, float] = {}
         self.begun_anew: set[str] = set()
         """Of whom an inspect has told another life than the one before, since the last list."""
-        self._begun: dict[str, Container] = {}
+        self._expected: dict[str, Container] = {}
         """Who is about to start, as it will be once it runs."""
         self._stopping: set[str] = set()
         self._uncertain: set[str] = set()
@@ -96,7 +96,7 @@ class Catalog:
         self._stopping.discard(container_id)
         self._uncertain.discard(container_id)
         self._newcomers.pop(container_id, None)
-        self._begun.pop(container_id, None)
+        self._expected.pop(container_id, None)
         if self._containers.pop(container_id, None) is None:
             return {}
         return {container_id: None}
@@ -109,18 +109,17 @@ class Catalog:
         expected = dataclasses.replace(container, is_starting=True)
         self._containers[container.id] = expected
         # Made now, since its start is waited for.
-        self._begun[container.id] = dataclasses.replace(container, is_running=True)
+        self._expected[container.id] = dataclasses.replace(container, is_running=True)
         return {container.id: expected}
 
     def is_expected(self, container_id: str) -> bool:
         """Whether a container is about to start."""
-        container = self._containers.get(container_id)
-        return container is not None and container.is_starting
+        return container_id in self._expected
 
     def begin(self, container_id: str) -> dict[str, Container | None]:
         """A container that was about to start runs, by its own event."""
-        begun = self._begun.pop(container_id, None)
-        if begun is None or not self.is_expected(container_id):
+        begun = self._expected.pop(container_id, None)
+        if begun is None:
             return {}
         self._containers[container_id] = begun
         self._note_newcomer(container_id)
@@ -201,7 +200,7 @@ class Catalog:
             if known == container:
                 return {}
         self._containers[container.id] = container
-        self._begun.pop(container.id, None)
+        self._expected.pop(container.id, None)
         return {container.id: container}
 
     def _listed(self, known: Container | None, listed: Container) -> Container:

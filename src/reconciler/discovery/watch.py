@@ -290,9 +290,10 @@ class Watcher:
         Or the clock was set forward a moment ago, and it is news: then it is looked at
         where it would have been believed.
         """
+        if self._is_replay_over(now):
+            return False
         elapsed = now - self._asked_at
-        is_later = event.at - self._engine_now > elapsed + _AHEAD_SECONDS
-        return is_later and not self._is_replay_over(now)
+        return event.at - self._engine_now > elapsed + _AHEAD_SECONDS
 
     def _is_replay_over(self, now: float) -> bool:
         return now > min(self._replay_ends, self._replay_gap_ends)

@@ -234,13 +234,6 @@ class PromptSession:
 
         Raises ConnectError, ReplyTimeoutError or RemoteProtocolError; nothing is open then.
         """
-        try:
-            return await self._opened()
-        except BaseException:
-            self.abort()
-            raise
-
-    async def _opened(self) -> bool:
         await connect(self._address, self._connection, self._timeout_seconds)
         try:
             replies = await self.batch(self._session.opening)
@@ -253,6 +246,7 @@ class PromptSession:
     def _is_ready(self, replies: Sequence[str]) -> bool:
         refusal = next((reply for reply in replies[:2] if reply), "")
         if self._address.via_master and refusal:
+            self.abort()
             raise ConnectError(
                 f"cannot reach a worker through {self._address.text}: "
                 f"the master answered {refusal!r}"

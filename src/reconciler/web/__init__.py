@@ -12,7 +12,7 @@ from reconciler.controller import Controller
 from reconciler.errors import ConfigError
 from reconciler.journal import Journal
 from reconciler.metrics import Metrics
-from reconciler.web.assets import inline_script_sources, page_routes
+from reconciler.web.assets import inline_script_sources, page_routes, read_assets
 from reconciler.web.events import events_route
 from reconciler.web.guard import headers_adder, names_guard
 from reconciler.web.health import readiness
@@ -59,8 +59,9 @@ def application(
         await statistics.aclose()
 
     app = web.Application(middlewares=[names_guard(allowed_hosts)])
-    app.on_response_prepare.append(headers_adder(inline_script_sources()))
-    app.add_routes(page_routes())
+    assets = read_assets()
+    app.on_response_prepare.append(headers_adder(inline_script_sources(assets)))
+    app.add_routes(page_routes(assets))
     app.router.add_get("/metrics", exposition)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import PurePath
 from typing import NamedTuple
@@ -46,14 +47,14 @@ def read_assets() -> dict[str, Asset]:
     }
 
 
-def inline_script_sources() -> str:
+def inline_script_sources(assets: Mapping[str, Asset]) -> str:
     """Return the scripts that stand in the page, as sources of a ``script-src`` directive.
 
     Each is the SHA-256 of its text (W3C Content Security Policy 3, 2.3.1), so that no other
     text can run.
     """
-    index = files("reconciler.web").joinpath("page", INDEX).read_bytes()
-    hashes = [hashlib.sha256(text).digest() for text in _INLINE.findall(index)]
+    texts = _INLINE.findall(assets[INDEX].body)
+    hashes = [hashlib.sha256(text).digest() for text in texts]
     return " ".join(f"'sha256-{base64.b64encode(one).decode()}'" for one in hashes)
 
 
@@ -62,9 +63,8 @@ def _asset(name: str, body: bytes) -> Asset:
     return Asset(body, _TYPES[PurePath(name).suffix], etag)
 
 
-def page_routes() -> list[web.RouteDef]:
+def page_routes(assets: Mapping[str, Asset]) -> list[web.RouteDef]:
     """Return the routes of the page and of its files."""
-    assets = read_assets()
 
     async def index(request: web.Request) -> web.Response:
         return _response(request, assets[INDEX])

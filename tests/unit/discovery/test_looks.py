@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from tests.fakes.sink import RecordingSink
-from tests.scripted_engine import ScriptedEngine, routes
+from tests.scripted_engine import ScriptedContainer, ScriptedEngine, routes
 from tests.scripted_engine.control import Control
 from tests.scripted_engine.wire import Answer, Request
 from tests.unit.discovery.conftest import watching
@@ -22,6 +24,27 @@ WEB = {
     "com.docker.compose.service": "web",
     "com.docker.compose.container-number": "1",
 }
+
+
+@asynccontextmanager
+async def until_seen(
+    scripted: ScriptedEngine, one: ScriptedContainer
+) -> AsyncIterator[tuple[Looks, asyncio.TaskGroup]]:
+    """Give what looks, and its tasks; wait at the end until a container was looked at."""
+    engine, found = Engine(scripted.url), asyncio.Event()
+    told = Told(
+        judge=lambda _: {},
+        changed=lambda changes, _: found.set() if one.id in changes else None,
+        listed=lambda: None,
+        failed=lambda _: None,
+    )
+    looks = Looks(engine, Catalog(), told)
+    try:
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            yield looks, tasks
+            await found.wait()
+    finally:
+        await engine.aclose()
 
 
 async def test_a_burst_of_starts_is_read_by_a_few_lists(
@@ -137,25 +160,13 @@ async def test_lookers_that_were_stopped_before_they_began_leave_their_places(
 ) -> None:
     """A stream may end in the moment of a start, again and again."""
     one = scripted.run("web-1", labels=WEB)
-    engine, found = Engine(scripted.url), asyncio.Event()
-    told = Told(
-        judge=lambda _: {},
-        changed=lambda changes, _: found.set() if one.id in changes else None,
-        listed=lambda: None,
-        failed=lambda _: None,
-    )
-    looks = Looks(engine, Catalog(), told)
-    try:
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-            for _ in range(3):
-                for number in range(MOST_LOOKERS):
-                    looks.want(f"{number}", None, tasks)
-                looks.stop()
-                await asyncio.sleep(0)
-            looks.want(one.id, None, tasks)
-            await found.wait()
-    finally:
-        await engine.aclose()
+    async with until_seen(scripted, one) as (looks, tasks):
+        for _ in range(3):
+            for number in range(MOST_LOOKERS):
+                looks.want(f"{number}", None, tasks)
+            looks.stop()
+            await asyncio.sleep(0)
+        looks.want(one.id, None, tasks)
 
 
 async def test_who_begins_while_ends_are_confirmed_is_looked_at(
@@ -163,25 +174,13 @@ async def test_who_begins_while_ends_are_confirmed_is_looked_at(
 ) -> None:
     """A start that was taken at its word is looked at soon, also behind a list that waits."""
     one, two = scripted.run("web-1", labels=WEB), scripted.run("web-2", labels=WEB)
-    engine, found = Engine(scripted.url), asyncio.Event()
-    told = Told(
-        judge=lambda _: {},
-        changed=lambda changes, _: found.set() if two.id in changes else None,
-        listed=lambda: None,
-        failed=lambda _: None,
-    )
-    looks = Looks(engine, Catalog(), told)
     scripted.die(one)
     lists = scripted.requests.lists
-    try:
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-            scripted.faults.delay("/containers/json", seconds=0.2)
-            looks.confirm_end(one.id, tasks)
-            await scripted.requests.seen("/containers/json", lists + 1)
-            looks.confirm_start(two.id, tasks)
-            await found.wait()
-    finally:
-        await engine.aclose()
+    async with until_seen(scripted, two) as (looks, tasks):
+        scripted.faults.delay("/containers/json", seconds=0.2)
+        looks.confirm_end(one.id, tasks)
+        await scripted.requests.seen("/containers/json", lists + 1)
+        looks.confirm_start(two.id, tasks)
 
 
 async def test_many_starts_do_not_wait_for_inspects_of_others(
